@@ -1,0 +1,17 @@
+#!/bin/sh
+# Writes the locks anew: sh requirements/lock.sh [--upgrade]
+# Each lock holds a group with all it needs, hashed; versions agree across all of them, since the
+# later ones are resolved under the earlier ones. No lock names an index or a download address.
+set -eu
+cd "$(dirname "$0")/.."
+uv="${UV:-.venv/bin/uv}"
+lock() {
+    out=$1
+    shift
+    "$uv" pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-annotate --no-header -o "requirements/$out.txt" "$@"
+}
+lock tools requirements/tools.in "${@}"
+lock runtime pyproject.toml "${@}"
+lock embedded pyproject.toml --extra embedded -c requirements/runtime.txt "${@}"
+lock dev pyproject.toml --group dev -c requirements/runtime.txt -c requirements/embedded.txt "${@}"
