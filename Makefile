@@ -1,0 +1,120 @@
+# Everything a person types here. `make` alone prints the list.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# Any Python from 3.11 on makes the virtual environment; PYTHON=... chooses one.
+PYTHON ?= python3
+BIN := .venv/bin
+# What ruff and mypy look at: every package that exists (generated code is left out by their settings).
+CODE := $(wildcard kit edge services cli deploy bench tests requirements)
+# More arguments for pytest: make test PYTEST_FLAGS="-k ledger -x"
+PYTEST_FLAGS ?=
+
+##@ Run
+
+.PHONY: up
+up: .venv/.ready-embedded ## Start everything on this machine: EDGE_PORT=8000 DASHBOARD_PORT=3000 PRIVATEROUTER_HOME=.local
+	@exec $(BIN)/privaterouter up
+
+.PHONY: reset
+reset: ## Delete the data of the embedded stack, after asking
+	@home="$${PRIVATEROUTER_HOME:-.local}"; \
+	if [ ! -d "$$home" ]; then echo "There is no $$home: nothing to delete."; exit 0; fi; \
+	if [ ! -f "$$home/.privaterouter" ]; then \
+		echo "$$home is not the home of an embedded stack (no .privaterouter file in it): left alone." >&2; exit 1; fi; \
+	read -r -p "Delete $$home with all accounts, keys and balances in it? [y/N] " answer; \
+	case "$$answer" in [yY]|[yY][eE][sS]) rm -rf -- "$$home"; echo "Deleted $$home." ;; *) echo "Left as it is." ;; esac
+
+##@ Check
+
+.PHONY: test
+test: check pytest ## Run every check and every test
+
+.PHONY: check
+check: format lint types imports proto-check ## Run every check but the tests
+
+.PHONY: pytest
+pytest: .venv/.ready-dev ## Run the tests: PYTEST_FLAGS="-k name -x"
+	@echo "==> tests"
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: format
+format: .venv/.ready-dev
+	@echo "==> format (ruff; make fmt repairs it)"
+	$(BIN)/ruff format --check --quiet $(CODE)
+
+.PHONY: lint
+lint: .venv/.ready-dev
+	@echo "==> lint (ruff)"
+	$(BIN)/ruff check --quiet $(CODE)
+
+.PHONY: types
+types: .venv/.ready-dev
+	@echo "==> types (mypy)"
+	$(BIN)/mypy $(CODE)
+
+.PHONY: imports
+imports: .venv/.ready-dev
+	@echo "==> imports between the parts (import-linter)"
+	$(BIN)/lint-imports --no-logo
+
+.PHONY: proto-check
+proto-check: .venv/.ready-dev
+	@echo "==> contracts (buf, and generated code is what make proto generates)"
+	$(BIN)/buf lint
+	@if [ -f proto/baseline.binpb ]; then $(BIN)/buf breaking --against proto/baseline.binpb; fi
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	sh proto/generate.sh "$$fresh"; \
+	diff -r --brief -x __pycache__ "$$fresh" gen || { echo "gen/ is stale: run make proto" >&2; exit 1; }
+	@if git rev-parse --git-dir >/dev/null 2>&1; then \
+		untracked=$$(git ls-files --others --exclude-standard -- proto gen); \
+		if [ -n "$$untracked" ]; then printf 'not under version control:\n%s\n' "$$untracked" >&2; exit 1; fi; fi
+
+##@ Change
+
+.PHONY: fmt
+fmt: .venv/.ready-dev ## Format the code and apply the safe repairs of the linter
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix-only $(CODE)
+	$(BIN)/ruff format --quiet $(CODE)
+
+.PHONY: proto
+proto: .venv/.ready-dev ## Generate gen/ from proto/
+	@fresh=$$(mktemp -d -p .); trap 'rm -rf "$$fresh"' EXIT; \
+	sh proto/generate.sh "$$PWD/$$fresh"; \
+	rm -rf gen/privaterouter; mkdir -p gen; mv "$$fresh/privaterouter" gen/; \
+	echo "gen/privaterouter: $$(find gen -type f | wc -l) files"
+
+.PHONY: proto-baseline
+proto-baseline: .venv/.ready-dev ## Make the present contract the one that later changes must not break
+	$(BIN)/buf build --exclude-source-info --output proto/baseline.binpb
+
+.PHONY: lock
+lock: .venv/.ready-dev ## Write the locks anew after a change of dependencies: LOCK_FLAGS=--upgrade
+	sh requirements/lock.sh $(LOCK_FLAGS)
+LOCK_FLAGS ?=
+
+##@ Set-up
+
+.PHONY: setup
+setup: .venv/.ready-dev ## Make .venv with everything that development needs (the other commands do it by themselves)
+	@:
+
+# The stamps are compared by time here, and by content inside the script.
+.venv/.ready-%: requirements/install.py requirements/tools.txt requirements/runtime.txt requirements/embedded.txt requirements/dev.txt pyproject.toml
+	@for python in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11; do \
+		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
+			exec "$$python" requirements/install.py $*; fi; done; \
+	echo "PrivateRouter needs Python 3.11 to 3.14, and none was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
+	exit 1
+
+.PHONY: help
+help:
+	@awk 'BEGIN { FS = ":.*## "; print "make <target> [NAME=value ...]" } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
