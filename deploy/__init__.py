@@ -1,0 +1,1 @@
+"""How PrivateRouter is run: the embedded stack, images and manifests."""

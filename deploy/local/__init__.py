@@ -1,0 +1,1 @@
+"""The embedded stack: real PostgreSQL, real Valkey, a real small model and our processes, started from wheels."""
