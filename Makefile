@@ -12,6 +12,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What ruff and mypy look at: every package that exists (generated code is left out by their settings).
 CODE := $(wildcard kit edge services cli deploy bench tests requirements)
+# The OpenAI SDK for Node.js, which tests/e2e runs against us.
+NODE_SDK := tests/e2e/node/node_modules/.package-lock.json
 # More arguments for pytest: make test PYTEST_FLAGS="-k ledger -x"
 PYTEST_FLAGS ?=
 
@@ -39,7 +41,7 @@ test: check pytest ## Run every check and every test
 check: format lint types imports proto-check ## Run every check but the tests
 
 .PHONY: pytest
-pytest: .venv/.ready-dev ## Run the tests: PYTEST_FLAGS="-k name -x"
+pytest: .venv/.ready-dev $(NODE_SDK) ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
@@ -112,6 +114,12 @@ setup: .venv/.ready-dev ## Make .venv with everything that development needs (th
 			exec "$$python" requirements/install.py $*; fi; done; \
 	echo "PrivateRouter needs Python 3.11 to 3.14, and none was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1
+
+# Node.js itself is a locked wheel in .venv.
+$(NODE_SDK): tests/e2e/node/package-lock.json | .venv/.ready-dev
+	@echo "==> the OpenAI SDK for Node.js"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/e2e/node --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 .PHONY: help
 help:

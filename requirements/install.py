@@ -70,7 +70,7 @@ def runs(*command: str | Path) -> bool:
 
 def run(*command: str | Path) -> None:
     """Run one step; its own message stands when it fails."""
-    environment = {"UV_HTTP_TIMEOUT": str(DOWNLOAD_TIMEOUT_S), "UV_LINK_MODE": "copy"} | dict(os.environ)
+    environment = {"UV_HTTP_TIMEOUT": str(DOWNLOAD_TIMEOUT_S)} | os.environ
     if subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode:
         sys.exit("The set-up did not finish; nothing is lost, run the same command again.")
 
