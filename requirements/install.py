@@ -20,6 +20,7 @@ LOCKS = {
     "embedded": ("tools", "runtime", "embedded"),
     "dev": ("tools", "runtime", "embedded", "dev"),
 }
+DOWNLOAD_MB = {"embedded": 250, "dev": 400}
 # A proxy or a slow line may need longer than the default of 30 s for one of the large wheels.
 DOWNLOAD_TIMEOUT_S = 300
 
@@ -37,13 +38,13 @@ def main() -> int:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp = VENV / f".ready-{group}"
         if not (stamp.exists() and stamp.read_text() == state.hexdigest()):
-            install(locks)
+            install(locks, download_mb=DOWNLOAD_MB[group])
             stamp.write_text(state.hexdigest())
         stamp.touch()
     return 0
 
 
-def install(locks: list[Path]) -> None:
+def install(locks: list[Path], *, download_mb: int) -> None:
     """Bring .venv to the locked versions; pip only fetches uv, which does the rest in parallel."""
     python = VENV / "bin" / "python"
     if not runs(python, "-m", "pip", "--version"):
@@ -52,7 +53,7 @@ def install(locks: list[Path]) -> None:
             venv.create(VENV, clear=True, with_pip=True)
         except (subprocess.CalledProcessError, ImportError):
             sys.exit(f"{sys.executable} cannot make virtual environments; on Debian and Ubuntu install python3-venv.")
-    say("installing the locked packages (the first time about 300 MB)")
+    say(f"installing the locked packages (a download of {download_mb} MB where none is cached)")
     hashed = ("--no-deps", "--require-hashes", "--quiet")
     run(python, "-m", "pip", "--disable-pip-version-check", "install", *hashed, "-r", str(locks[0]))
     uv = (python, "-m", "uv", "pip", "install", "--python", str(python))
