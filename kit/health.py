@@ -1,0 +1,21 @@
+"""Asks a gRPC server whether it is ready."""
+
+from typing import Any
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from kit.errors import RemoteError
+
+LIVENESS = "liveness"
+READINESS = "readiness"
+
+
+async def is_serving(channel: grpc.aio.Channel, name: str = READINESS, *, timeout_s: float = 1.0) -> bool:
+    """Whether the server says SERVING for that name within the time; never raises."""
+    stub: Any = health_pb2_grpc.HealthStub(channel)
+    try:
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=timeout_s)
+    except (RemoteError, grpc.aio.AioRpcError):
+        return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

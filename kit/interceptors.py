@@ -1,0 +1,91 @@
+"""The server interceptor: errors become statuses, every call is measured and knows its request id."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any
+
+import grpc
+from prometheus_client import Counter, Histogram
+
+from kit.errors import AppError, Internal, pack
+from kit.logs import get_logger, request_id
+from kit.metrics import RPC_BUCKETS_S
+from kit.wire import ERROR_KEY, REQUEST_ID_KEY
+
+_MAX_REQUEST_ID_CHARS = 64
+
+log = get_logger()
+_handled = Counter("grpc_server_handled", "RPCs finished, by method and code.", ["method", "code"])
+_seconds = Histogram("grpc_server_handling_seconds", "Time to answer an RPC.", ["method"], buckets=RPC_BUCKETS_S)
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Behaviour = Callable[[Any, Context], Awaitable[Any]]
+Handler = grpc.RpcMethodHandler[Any, Any] | None
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Wraps each unary method once, at its first call; streams (health, reflection) pass through."""
+
+    def __init__(self) -> None:
+        self._wrapped: dict[str, Handler] = {}
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler:
+        """The method's handler, guarded."""
+        method = handler_call_details.method
+        if known := self._wrapped.get(method):
+            return known
+        handler = await continuation(handler_call_details)
+        # An unknown method has no handler; remembering its name would let callers fill the memory.
+        if handler is None or handler.unary_unary is None:
+            return handler
+        wrapped = grpc.unary_unary_rpc_method_handler(
+            _guarded(method, handler.unary_unary),  # type: ignore[arg-type]
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return self._wrapped.setdefault(method, wrapped)
+
+
+def _guarded(method: str, behaviour: Behaviour) -> Behaviour:
+    seconds = _seconds.labels(method)
+    succeeded = _handled.labels(method, "OK")
+
+    async def call(request: Any, context: Context) -> Any:
+        started = perf_counter()
+        for key, value in context.invocation_metadata() or ():
+            if key == REQUEST_ID_KEY and isinstance(value, str):
+                request_id.set(value[:_MAX_REQUEST_ID_CHARS])
+        try:
+            answer = await behaviour(request, context)
+        except AppError as error:
+            log.info(
+                "rpc_refused", method=method, code=error.code.name, reason=error.reason,
+                message=error.message, **{f"error_{k}": v for k, v in error.metadata.items()},
+            )  # fmt: skip
+            _handled.labels(method, error.code.name).inc()
+            await _abort(context, error)
+        except (grpc.aio.AbortError, asyncio.CancelledError) as error:
+            aborted = isinstance(error, grpc.aio.AbortError)
+            _handled.labels(method, "ABORTED_BY_HANDLER" if aborted else "CANCELLED").inc()
+            raise
+        except Exception:
+            log.exception("rpc_failed", method=method)
+            _handled.labels(method, "INTERNAL").inc()
+            await _abort(context, Internal("internal error"))
+        else:
+            succeeded.inc()
+            return answer
+        finally:
+            seconds.observe(perf_counter() - started)
+
+    return call
+
+
+async def _abort(context: Context, error: AppError) -> None:
+    details = ((ERROR_KEY, pack(error).SerializeToString()),)
+    await context.abort(error.code, error.message, trailing_metadata=details)

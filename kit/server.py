@@ -1,0 +1,177 @@
+"""A gRPC server from start to drained: health, reflection, background tasks, SIGTERM."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from kit.health import LIVENESS, READINESS
+from kit.interceptors import Guard
+from kit.logs import get_logger
+from kit.wire import MAX_MESSAGE_BYTES
+
+READY_INTERVAL_S = 1.0
+_OPTIONS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),  # a second process on the port is a mistake, not a load balancer
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
+
+log = get_logger()
+
+Register = Callable[[grpc.aio.Server], None]
+Ready = Callable[[], Awaitable[bool]]
+Background = Callable[[], Awaitable[None]]
+
+
+def run(main: Coroutine[Any, Any, None]) -> None:
+    """`asyncio.run`, on uvloop."""
+    uvloop.run(main)
+
+
+async def serve(
+    *,
+    name: str,
+    listen: str,
+    register: Register,
+    services: Sequence[str],
+    ready: Ready | None = None,
+    background: Sequence[Background] = (),
+    drain_s: float = 20,
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains: no new calls, `drain_s` for those running.
+
+    `services` are full proto names (for reflection and health), `ready` is asked every second and
+    must not raise for long. A background task that raises stops the process with exit status 1;
+    all of them are cancelled after the drain. OSError when `listen` cannot be bound.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, stop.set)
+    failed = False
+    async with AsyncExitStack() as stack:
+        tasks = [asyncio.ensure_future(start()) for start in background]
+        stack.push_async_callback(_cancel, tasks)
+        target = await stack.enter_async_context(
+            running(listen=listen, register=register, services=services, ready=ready, drain_s=drain_s)
+        )
+        log.info("listening", service=name, target=target)
+        failed = await _until(stop, tasks)
+        log.info("draining", service=name)
+    log.info("stopped", service=name)
+    if failed:
+        raise SystemExit(1)
+
+
+@asynccontextmanager
+async def running(
+    *,
+    listen: str,
+    register: Register,
+    services: Sequence[str] = (),
+    ready: Ready | None = None,
+    drain_s: float = 20,
+) -> AsyncIterator[str]:
+    """A started server; yields the target that clients dial (port 0 is filled in), drains on exit."""
+    server = grpc.aio.server(interceptors=(Guard(),), options=_OPTIONS)
+    register(server)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    target = _bind(server, listen)
+    names = ("", READINESS, *services)
+    await _report(checks, names, serving=await _ask(ready))
+    await _report(checks, (LIVENESS,), serving=True)
+    await server.start()
+    watch = asyncio.create_task(_watch(checks, names, ready)) if ready else None
+    try:
+        yield target
+    finally:
+        if watch:
+            await _cancel([watch])
+        await _report(checks, names, serving=False)
+        await server.stop(drain_s)
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    if listen.startswith("unix:"):
+        _remove_stale(Path(listen.removeprefix("unix:").removeprefix("//")))
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {listen}; is it in use?") from error
+    if listen.startswith("unix:"):
+        return listen
+    return f"{listen.rpartition(':')[0]}:{port}"
+
+
+def _remove_stale(path: Path) -> None:
+    """Removes the socket that a killed process left; one that still answers is an OSError."""
+    if not path.exists():
+        return
+    if not path.is_socket():
+        raise OSError(f"{path} exists and is no socket")
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise OSError(f"{path} is in use by another process")
+
+
+async def _until(stop: asyncio.Event, tasks: Sequence[asyncio.Future[None]]) -> bool:
+    """Waits for the signal or for a task that raises; answers whether one did."""
+    stopped = asyncio.ensure_future(stop.wait())
+    waiting: set[asyncio.Future[Any]] = {stopped, *tasks}
+    while not stopped.done():
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            if error := task.exception():
+                log.error("background_task_died", exc_info=error)
+                stopped.cancel()
+                return True
+    return False
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(checks: Any, names: Sequence[str], ready: Ready) -> None:
+    while True:
+        await asyncio.sleep(READY_INTERVAL_S)
+        await _report(checks, names, serving=await _ask(ready))
+
+
+async def _ask(ready: Ready | None) -> bool:
+    if ready is None:
+        return True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(READY_INTERVAL_S):
+            try:
+                return await ready()
+            except Exception:
+                log.exception("readiness_check_failed")
+    return False
+
+
+async def _report(checks: Any, names: Sequence[str], *, serving: bool) -> None:
+    status = health_pb2.HealthCheckResponse
+    for name in names:
+        await checks.set(name, status.SERVING if serving else status.NOT_SERVING)
