@@ -1,0 +1,141 @@
+"""A pool of Postgres connections with timeouts, and transactions as context managers."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from kit.errors import Unavailable
+
+Connection = PoolConnectionProxy[asyncpg.Record]
+"""What a transaction yields: an asyncpg connection borrowed from the pool."""
+
+_NOT_YET = (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError)
+# The server is away, overloaded, or gave way to another transaction: nothing was committed
+# (or the connection was lost during the commit), and the same request may be sent again.
+_TRANSIENT = (
+    *_NOT_YET,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+
+
+class Database:
+    """One service's database; every statement runs inside `transaction()` or `reader()`."""
+
+    def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, acquire_timeout_s: float) -> None:
+        self._pool = pool
+        self._acquire_timeout_s = acquire_timeout_s
+
+    @classmethod
+    async def connect(
+        cls,
+        dsn: str,
+        *,
+        application_name: str,
+        min_size: int = 1,
+        max_size: int = 10,
+        statement_timeout_s: float = 5,
+        lock_timeout_s: float = 3,
+        acquire_timeout_s: float = 3,
+        connect_within_s: float = 15,
+        statement_cache_size: int = 100,
+    ) -> "Database":
+        """Opens the pool, waiting up to `connect_within_s` for a server that is still starting.
+
+        A refused password or an unknown database raises asyncpg's error at once; a server that
+        stays away raises Unavailable. `statement_cache_size=0` is for PgBouncer.
+        """
+        give_up = time.monotonic() + connect_within_s
+        while True:
+            try:
+                pool = await asyncpg.create_pool(
+                    dsn,
+                    min_size=min_size,
+                    max_size=max_size,
+                    # The server's own timeout comes first; this one is for a server gone silent.
+                    command_timeout=statement_timeout_s + 1,
+                    timeout=acquire_timeout_s,
+                    statement_cache_size=statement_cache_size,
+                    reset=_keep,
+                    server_settings={
+                        "application_name": application_name,
+                        "statement_timeout": str(round(statement_timeout_s * 1000)),
+                        "lock_timeout": str(round(lock_timeout_s * 1000)),
+                        "idle_in_transaction_session_timeout": "30000",
+                    },
+                )
+                return cls(pool, acquire_timeout_s=acquire_timeout_s)
+            except _NOT_YET as error:
+                if time.monotonic() > give_up:
+                    raise Unavailable("the database cannot be reached") from error
+                await asyncio.sleep(0.2)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """A read-write transaction (READ COMMITTED): committed at the end, rolled back on any exception.
+
+        Unavailable when no connection is free in time, the server is lost, or it cancelled the
+        work (timeouts, deadlocks).
+        """
+        async with self._borrow() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def reader(self) -> AsyncIterator[Connection]:
+        """A read-only transaction that sees one snapshot (REPEATABLE READ); errors as `transaction`."""
+        async with (
+            self._borrow() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield connection
+
+    async def ping(self) -> bool:
+        """Whether the database answers a query now; never raises."""
+        try:
+            async with self._borrow() as connection:
+                await connection.execute("SELECT 1")
+        except Unavailable:
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Closes the pool, waiting up to 5 s for borrowed connections, then cutting them."""
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @asynccontextmanager
+    async def _borrow(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
+        except _TRANSIENT as error:
+            raise Unavailable("the database cannot be reached") from error
+        try:
+            yield connection
+        except _TRANSIENT as error:
+            raise Unavailable("the database gave up on this request") from error
+        except asyncpg.InterfaceError as error:
+            if not connection.is_closed():
+                raise
+            raise Unavailable("the database connection was lost") from error
+        finally:
+            await self._pool.release(connection)
+
+
+async def _keep(_: Any) -> None:
+    """No reset of a returned connection: all work is in transactions, whose end undoes `SET LOCAL`.
+
+    It saves a round trip for every transaction.
+    """
