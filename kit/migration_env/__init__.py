@@ -1,0 +1,1 @@
+"""Alembic's script location: env.py and the template of a revision."""
