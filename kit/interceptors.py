@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import grpc
 from prometheus_client import Counter, Histogram
@@ -19,9 +19,10 @@ log = get_logger()
 _handled = Counter("grpc_server_handled", "RPCs finished, by method and code.", ["method", "code"])
 _seconds = Histogram("grpc_server_handling_seconds", "Time to answer an RPC.", ["method"], buckets=RPC_BUCKETS_S)
 
-Context = grpc.aio.ServicerContext[Any, Any]
-Behaviour = Callable[[Any, Context], Awaitable[Any]]
-Handler = grpc.RpcMethodHandler[Any, Any] | None
+# In quotes, since gRPC's classes are generic in their stubs only.
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+Behaviour: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 
 
 class Guard(grpc.aio.ServerInterceptor):
