@@ -11,7 +11,6 @@ from collections.abc import Callable
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 from alembic import command
@@ -22,7 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, NullPool, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from kit.secrets import derive
+from kit.dsn import role_of
 
 LOCK_KEY = 0x70726D67
 """Advisory lock held by whoever migrates a database."""
@@ -42,20 +41,6 @@ def services(ini: Path = Path("alembic.ini")) -> list[str]:
     with ini.open() as file:
         parser.read_file(file)
     return parser["alembic"]["services"].split()
-
-
-def role_of(service: str) -> str:
-    """Name of the role that a service connects as."""
-    return f"privaterouter_{service}"
-
-
-def service_url(migrator_url: str, service: str, app_secret: str) -> str:
-    """The service's DSN on the migrator's server and database, with a password derived from the secret."""
-    parts = urlsplit(migrator_url)
-    server = parts.netloc.rpartition("@")[2]
-    user = f"{role_of(service)}:{derive(app_secret, f'database:{service}').hex()}"
-    query = [pair for pair in parse_qsl(parts.query) if pair[0] not in ("user", "password")]
-    return urlunsplit(("postgresql", f"{user}@{server}", parts.path, urlencode(query, quote_via=quote, safe="/"), ""))
 
 
 async def ensure_role(url: str, role: str, password: str, schema: str) -> None:
