@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kit import migrations
+from kit.dsn import role_of
 from tests.support.databases import Databases
 
 ROOT = Path(__file__).parents[2]
@@ -54,15 +55,15 @@ async def test_a_role_reaches_its_own_schema_only_and_owns_nothing(databases: Da
                        AND pg_get_userbyid(relowner) = role) AS owns
         FROM unnest($1::text[]) AS role, unnest($2::text[]) AS schema
         """,
-        [migrations.role_of(service) for service in SERVICES],
+        [role_of(service) for service in SERVICES],
         list(SERVICES),
     )
     assert {tuple(row.values()) for row in reach} == {
-        (migrations.role_of(mine), schema, mine == schema, False, False) for mine in SERVICES for schema in SERVICES
+        (role_of(mine), schema, mine == schema, False, False) for mine in SERVICES for schema in SERVICES
     }
     powers = await admin.fetch(
         "SELECT rolname FROM pg_roles WHERE rolname = ANY($1) AND (rolsuper OR rolcreaterole OR rolcreatedb)",
-        [migrations.role_of(service) for service in SERVICES],
+        [role_of(service) for service in SERVICES],
     )
     assert powers == []
 
