@@ -1,0 +1,1 @@
+"""The catalogue: models with their prices, plans, upstreams and routes, read by everybody as one snapshot."""

@@ -1,0 +1,45 @@
+"""Serves the catalogue: `python -m services.catalog`."""
+
+from kit import logs, metrics
+from kit.bus import Bus
+from kit.clock import utc_now
+from kit.database import Database
+from kit.ids import IdFactory
+from kit.server import run, serve
+from kit.settings import load
+from privaterouter.catalog.v1 import catalog_pb2
+from privaterouter.catalog.v1.catalog_pb2_grpc import add_CatalogServiceServicer_to_server
+from services.catalog.servicer import CatalogServicer
+from services.catalog.settings import CatalogSettings
+from services.catalog.upstreams import Credentials
+
+
+async def main(settings: CatalogSettings) -> None:
+    """Serve until told to stop."""
+    database = await Database.connect(settings.catalog_database_url, application_name="catalog")
+    bus = await Bus.connect(settings.redis_url)
+    servicer = CatalogServicer(
+        database,
+        bus=bus,
+        credentials=Credentials(settings.app_secret_key.get_secret_value()),
+        clock=utc_now,
+        ids=IdFactory(),
+    )
+    try:
+        await serve(
+            name="catalog",
+            listen=settings.catalog_listen,
+            register=lambda server: add_CatalogServiceServicer_to_server(servicer, server),
+            services=[catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name],
+            ready=database.ping,
+        )
+    finally:
+        await bus.close()
+        await database.close()
+
+
+if __name__ == "__main__":
+    configured = load(CatalogSettings)
+    logs.configure("catalog", level=configured.log_level)
+    metrics.start(configured.metrics_port)
+    run(main(configured))

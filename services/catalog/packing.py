@@ -1,0 +1,164 @@
+"""Between the contract's messages and the catalogue's values; what can't be expressed there is refused here."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from uuid import UUID
+
+from kit import timestamps
+from privaterouter.catalog.v1 import catalog_pb2 as pb
+from services.catalog.errors import InvalidPrice, InvalidValue
+from services.catalog.prices import Rates
+from services.catalog.rows import Model, ModelKind, ModelStatus, Plan, Price, Route, UpstreamKind
+from services.catalog.upstreams import OpenUpstream
+
+KINDS = {pb.MODEL_KIND_CHAT: ModelKind.CHAT, pb.MODEL_KIND_EMBEDDING: ModelKind.EMBEDDING}
+STATUSES = {pb.MODEL_STATUS_ACTIVE: ModelStatus.ACTIVE, pb.MODEL_STATUS_DISABLED: ModelStatus.DISABLED}
+UPSTREAM_KINDS = {
+    pb.UPSTREAM_KIND_OPENAI: UpstreamKind.OPENAI,
+    pb.UPSTREAM_KIND_OLLAMA: UpstreamKind.OLLAMA,
+    pb.UPSTREAM_KIND_LITELLM: UpstreamKind.LITELLM,
+}
+_KIND_NUMBERS = {value: number for number, value in KINDS.items()}
+_STATUS_NUMBERS = {value: number for number, value in STATUSES.items()}
+_UPSTREAM_KIND_NUMBERS = {value: number for number, value in UPSTREAM_KINDS.items()}
+
+
+Ids = Callable[[], UUID]
+"""Makes UUIDv7s."""
+
+
+def rates(message: pb.Price) -> Rates:
+    """The rates of a price; its version and time are not ours to read."""
+    cached = message.cached_input_nanos_per_mtok if message.HasField("cached_input_nanos_per_mtok") else None
+    return Rates(
+        input_nanos_per_mtok=message.input_nanos_per_mtok,
+        cached_input_nanos_per_mtok=cached,
+        output_nanos_per_mtok=message.output_nanos_per_mtok,
+    )
+
+
+def new_model(message: pb.Model, *, ids: Ids, now: datetime) -> Model:
+    """A model to create. InvalidPrice where it has no price, InvalidValue where kind or status is unknown."""
+    if not message.HasField("price"):
+        raise InvalidPrice("a new model needs a price", field="price")
+    if message.kind not in KINDS:
+        raise InvalidValue("kind must be chat or embedding", field="kind")
+    priced = rates(message.price)
+    priced.check()
+    return Model(
+        id=ids(),
+        public_name=message.public_name,
+        family=message.family,
+        kind=KINDS[message.kind],
+        status=status(message.status or pb.MODEL_STATUS_ACTIVE),
+        context_tokens=message.context_tokens,
+        max_output_tokens=message.max_output_tokens,
+        dimensions=message.dimensions,
+        template_tokens=message.template_tokens,
+        tools_tokens=message.tools_tokens,
+        image_tokens=message.image_tokens,
+        upstream_model=message.upstream_model,
+        create_time=now,
+        price=priced.version(ids(), now),
+        routes=routes(message.routes),
+    )
+
+
+def status(number: pb.ModelStatus.ValueType) -> ModelStatus:
+    """A status, or InvalidValue."""
+    if number not in STATUSES:
+        raise InvalidValue("status must be active or disabled", field="status")
+    return STATUSES[number]
+
+
+def routes(messages: Iterable[pb.Route]) -> tuple[Route, ...]:
+    """Routes in their stored order, by position; an unset weight is 1."""
+    found = [
+        Route(
+            upstream_name=message.upstream_name,
+            upstream_model=message.upstream_model,
+            weight=message.weight or 1,
+            position=message.position,
+        )
+        for message in messages
+    ]
+    return tuple(sorted(found, key=lambda route: (route.position, route.upstream_name, route.upstream_model)))
+
+
+def upstream(message: pb.Upstream) -> OpenUpstream:
+    """An upstream to store; InvalidValue where its kind is unknown."""
+    if message.kind not in UPSTREAM_KINDS:
+        raise InvalidValue("kind must be openai, ollama or litellm", field="kind")
+    return OpenUpstream(
+        name=message.name,
+        kind=UPSTREAM_KINDS[message.kind],
+        base_url=message.base_url,
+        credential=message.credential,
+        virtual_keys=message.virtual_keys,
+    )
+
+
+def model_message(model: Model) -> pb.Model:
+    """A model for callers."""
+    return pb.Model(
+        id=str(model.id),
+        public_name=model.public_name,
+        family=model.family,
+        kind=_KIND_NUMBERS[model.kind],
+        status=_STATUS_NUMBERS[model.status],
+        context_tokens=model.context_tokens,
+        max_output_tokens=model.max_output_tokens,
+        dimensions=model.dimensions,
+        template_tokens=model.template_tokens,
+        tools_tokens=model.tools_tokens,
+        image_tokens=model.image_tokens,
+        upstream_model=model.upstream_model,
+        create_time=timestamps.to_proto(model.create_time),
+        price=price_message(model.price),
+        routes=[
+            pb.Route(
+                upstream_name=route.upstream_name,
+                upstream_model=route.upstream_model,
+                weight=route.weight,
+                position=route.position,
+            )
+            for route in model.routes
+        ],
+    )
+
+
+def price_message(price: Price) -> pb.Price:
+    """A price version for callers."""
+    return pb.Price(
+        version_id=str(price.version_id),
+        input_nanos_per_mtok=price.input_nanos_per_mtok,
+        cached_input_nanos_per_mtok=price.cached_input_nanos_per_mtok,
+        output_nanos_per_mtok=price.output_nanos_per_mtok,
+        effective_time=timestamps.to_proto(price.effective_time),
+    )
+
+
+def plan_message(plan: Plan) -> pb.Plan:
+    """A plan for callers."""
+    return pb.Plan(
+        id=plan.id,
+        name=plan.name,
+        monthly_nanos=plan.monthly_nanos,
+        included_nanos=plan.included_nanos,
+        rpm=plan.rpm,
+        all_models=plan.all_models,
+        allowed_models=plan.allowed_models,
+        monthly_quota_tokens=plan.monthly_quota_tokens,
+        position=plan.position,
+    )
+
+
+def upstream_message(upstream: OpenUpstream) -> pb.Upstream:
+    """An upstream for callers, with its credential."""
+    return pb.Upstream(
+        name=upstream.name,
+        kind=_UPSTREAM_KIND_NUMBERS[upstream.kind],
+        base_url=upstream.base_url,
+        credential=upstream.credential,
+        virtual_keys=upstream.virtual_keys,
+    )

@@ -1,0 +1,117 @@
+"""The catalogue's RPCs: unpack, one transaction, pack; the snapshot is kept in memory by its version."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from kit.bus import Bus
+from kit.clock import Clock
+from kit.database import Connection, Database
+from kit.ids import IdFactory
+from kit.interceptors import Context
+from privaterouter.catalog.v1 import catalog_pb2 as pb
+from privaterouter.catalog.v1.catalog_pb2_grpc import CatalogServiceServicer
+from services.catalog import checks, models, packing, plans, prices, store, upstreams
+from services.catalog.errors import InvalidPrice, PlanNotFound
+
+TOPIC = "catalog"
+"""Bus topic of a new version: `{"version": "<number>"}`."""
+
+
+@asynccontextmanager
+async def changing(database: Database, bus: Bus) -> AsyncIterator[Connection]:
+    """A transaction that has the catalogue to itself, announced after the commit where it changed anything."""
+    async with database.transaction() as connection:
+        before = await store.locked_version(connection)
+        yield connection
+        after = await store.version(connection)
+    if after != before:
+        await bus.publish(TOPIC, {"version": str(after)})
+
+
+class CatalogServicer(CatalogServiceServicer):
+    """privaterouter.catalog.v1.CatalogService."""
+
+    def __init__(
+        self, database: Database, *, bus: Bus, credentials: upstreams.Credentials, clock: Clock, ids: IdFactory
+    ) -> None:
+        self._database = database
+        self._bus = bus
+        self._credentials = credentials
+        self._clock = clock
+        self._ids = ids
+        self._newest = pb.GetCatalogResponse()
+        self._loading = asyncio.Lock()
+
+    async def GetCatalog(self, request: pb.GetCatalogRequest, context: Context) -> pb.GetCatalogResponse:
+        snapshot = await self._snapshot()
+        if request.known_version == snapshot.version:
+            return pb.GetCatalogResponse(version=snapshot.version, unchanged=True)
+        return snapshot
+
+    async def GetPlan(self, request: pb.GetPlanRequest, context: Context) -> pb.GetPlanResponse:
+        for plan in (await self._snapshot()).plans:
+            if plan.id == request.plan_id:
+                return pb.GetPlanResponse(plan=plan)
+        raise PlanNotFound(f"there is no plan {request.plan_id!r}")
+
+    async def CreateModel(self, request: pb.CreateModelRequest, context: Context) -> pb.CreateModelResponse:
+        new = packing.new_model(request.model, ids=self._ids, now=self._clock())
+        async with changing(self._database, self._bus) as connection:
+            model = await models.create(connection, new)
+        return pb.CreateModelResponse(model=packing.model_message(model))
+
+    async def UpdateModel(self, request: pb.UpdateModelRequest, context: Context) -> pb.UpdateModelResponse:
+        fields = checks.mask(request.update_mask.paths, allowed=models.CHANGEABLE)
+        values = {field: getattr(request.model, field) for field in fields}
+        if "status" in values:
+            values["status"] = packing.status(request.model.status)
+        if "routes" in values:
+            values["routes"] = packing.routes(request.model.routes)
+        async with changing(self._database, self._bus) as connection:
+            old = await models.get(connection, request.model.public_name)
+            model = await models.change(connection, old, new=replace(old, **values))
+        return pb.UpdateModelResponse(model=packing.model_message(model))
+
+    async def SetModelPrice(self, request: pb.SetModelPriceRequest, context: Context) -> pb.SetModelPriceResponse:
+        if not request.HasField("price"):
+            raise InvalidPrice("a price is needed", field="price")
+        rates = packing.rates(request.price)
+        async with changing(self._database, self._bus) as connection:
+            old = await models.get(connection, request.public_name)
+            model = await prices.set_price(connection, old, rates=rates, version_id=self._ids(), now=self._clock())
+        return pb.SetModelPriceResponse(model=packing.model_message(model))
+
+    async def UpdatePlan(self, request: pb.UpdatePlanRequest, context: Context) -> pb.UpdatePlanResponse:
+        fields = checks.mask(request.update_mask.paths, allowed=plans.CHANGEABLE)
+        values = {field: getattr(request.plan, field) for field in fields}
+        if "allowed_models" in values:
+            values["allowed_models"] = tuple(sorted(set(request.plan.allowed_models)))
+        if "monthly_quota_tokens" in values and not request.plan.HasField("monthly_quota_tokens"):
+            values["monthly_quota_tokens"] = None
+        async with changing(self._database, self._bus) as connection:
+            old = await plans.get(connection, request.plan.id)
+            plan = await plans.change(connection, old, new=replace(old, **values))
+        return pb.UpdatePlanResponse(plan=packing.plan_message(plan))
+
+    async def SetUpstream(self, request: pb.SetUpstreamRequest, context: Context) -> pb.SetUpstreamResponse:
+        wanted = packing.upstream(request.upstream)
+        async with changing(self._database, self._bus) as connection:
+            stored = await upstreams.put(connection, wanted, credentials=self._credentials)
+        return pb.SetUpstreamResponse(upstream=packing.upstream_message(stored))
+
+    async def _snapshot(self) -> pb.GetCatalogResponse:
+        """The newest snapshot; one number is read where the kept one is it. Callers must not change it."""
+        async with self._loading, self._database.reader() as connection:
+            if await store.version(connection) != self._newest.version:
+                self._newest = self._pack(await store.snapshot(connection))
+            return self._newest
+
+    def _pack(self, snapshot: store.Snapshot) -> pb.GetCatalogResponse:
+        return pb.GetCatalogResponse(
+            version=snapshot.version,
+            models=[packing.model_message(model) for model in snapshot.models],
+            plans=[packing.plan_message(plan) for plan in snapshot.plans],
+            upstreams=[packing.upstream_message(self._credentials.open(upstream)) for upstream in snapshot.upstreams],
+        )

@@ -1,0 +1,50 @@
+"""Settings of the catalogue's two programs: the server, and the seeding before it."""
+
+from typing import Literal, Self
+
+from pydantic import SecretStr, model_validator
+
+from kit.settings import Secret, Settings
+
+
+class DatabaseSettings(Settings):
+    """What both programs need."""
+
+    catalog_database_url: str
+    redis_url: str
+    app_secret_key: Secret
+    log_level: str = "info"
+
+
+class CatalogSettings(DatabaseSettings):
+    """Settings of `python -m services.catalog`; `metrics_port` empty: no metrics are served."""
+
+    catalog_listen: str
+    metrics_port: int | None = None
+
+
+class SeedSettings(DatabaseSettings):
+    """Settings of `python -m services.catalog.seed`: which upstream the seeded models are routed to.
+
+    `embedded` needs the four EMBEDDED_ variables, the other kinds UPSTREAM_BASE_URL (with or without `/v1`).
+    """
+
+    upstream_kind: Literal["embedded", "openai", "ollama", "litellm"]
+    upstream_base_url: str = ""
+    upstream_api_key: SecretStr = SecretStr("")
+    litellm_virtual_keys: bool = True
+    embedded_chat_url: str = ""
+    embedded_embed_url: str = ""
+    embedded_chat_model: str = ""
+    embedded_embed_model: str = ""
+
+    @model_validator(mode="after")
+    def _require_addresses(self) -> Self:
+        """Which variables are needed depends on the kind."""
+        needed = ["upstream_base_url"]
+        if self.upstream_kind == "embedded":
+            needed = ["embedded_chat_url", "embedded_embed_url", "embedded_chat_model", "embedded_embed_model"]
+        missing = [name.upper() for name in needed if not getattr(self, name)]
+        if missing:
+            raise ValueError(f"UPSTREAM_KIND={self.upstream_kind} also needs {', '.join(missing)}")
+        return self

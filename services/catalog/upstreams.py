@@ -1,0 +1,109 @@
+"""Rules of upstreams: sound addresses, and credentials that are sealed at rest."""
+
+from dataclasses import dataclass, replace
+from urllib.parse import SplitResult, urlsplit
+
+from kit.database import Connection
+from kit.logs import get_logger
+from kit.secrets import BrokenSeal, Sealer, derive
+from services.catalog import checks, store
+from services.catalog.errors import InvalidValue
+from services.catalog.rows import Upstream, UpstreamKind
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenUpstream:
+    """An upstream with its credential in the clear, "" where there is none; only ever in memory and on our wire."""
+
+    name: str
+    kind: UpstreamKind
+    base_url: str
+    credential: str
+    virtual_keys: bool
+
+
+class Credentials:
+    """Seals and opens the credentials of upstreams, each bound to its upstream's name."""
+
+    def __init__(self, app_secret: str) -> None:
+        self._sealer = Sealer(derive(app_secret, "catalog:upstream-credential"))
+
+    def seal(self, upstream: OpenUpstream) -> Upstream:
+        """The form that is stored."""
+        sealed = self._sealer.seal(upstream.credential.encode(), _label(upstream.name)) if upstream.credential else None
+        return Upstream(
+            name=upstream.name,
+            kind=upstream.kind,
+            base_url=upstream.base_url,
+            sealed_credential=sealed,
+            virtual_keys=upstream.virtual_keys,
+        )
+
+    def open(self, upstream: Upstream) -> OpenUpstream:
+        """The form that is used; a credential sealed with another APP_SECRET_KEY is left out, and the log says so.
+
+        One lost credential must not take the whole catalogue away.
+        """
+        credential = ""
+        if upstream.sealed_credential is not None:
+            try:
+                credential = self._sealer.open(upstream.sealed_credential, _label(upstream.name)).decode()
+            except BrokenSeal:
+                log.error("upstream_credential_unreadable", upstream=upstream.name, hint="APP_SECRET_KEY has changed")
+        return OpenUpstream(
+            name=upstream.name,
+            kind=upstream.kind,
+            base_url=upstream.base_url,
+            credential=credential,
+            virtual_keys=upstream.virtual_keys,
+        )
+
+
+def sound(upstream: OpenUpstream) -> OpenUpstream:
+    """The upstream with its address in the stored form. InvalidValue for what makes no sense."""
+    checks.text("name", upstream.name, most=63, form=checks.SLUG)
+    checks.text("credential", upstream.credential, most=4096, least=0)
+    if not upstream.credential.isascii() or " " in upstream.credential:
+        raise InvalidValue("credential must be ASCII without blanks: it is sent in a header", field="credential")
+    if upstream.virtual_keys and upstream.kind is not UpstreamKind.LITELLM:
+        raise InvalidValue("only a LiteLLM upstream has virtual keys", field="virtual_keys")
+    return replace(upstream, base_url=base_url(upstream.base_url))
+
+
+def base_url(given: str) -> str:
+    """An address without trailing slash and without `/v1`: both ways of writing it are in use. Raises InvalidValue."""
+    checks.text("base_url", given, most=500)
+    parts = _split(given)
+    bad = parts is None or parts.scheme not in ("http", "https") or not parts.hostname
+    if parts is None or bad or parts.query or parts.fragment or " " in given:
+        raise InvalidValue("base_url must look like http://host:port", field="base_url")
+    if parts.username is not None or parts.password is not None:
+        raise InvalidValue("base_url must not carry a password; use the credential", field="base_url")
+    return given.rstrip("/").removesuffix("/v1").rstrip("/")
+
+
+def _split(address: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(address)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
+
+
+async def put(connection: Connection, upstream: OpenUpstream, *, credentials: Credentials) -> OpenUpstream:
+    """Add the upstream or replace the one of its name; nothing is written where it is stored so already.
+
+    Returns it as stored. Raises InvalidValue.
+    """
+    upstream = sound(upstream)
+    stored = await store.upstream(connection, upstream.name)
+    if stored is None or credentials.open(stored) != upstream:
+        await store.upsert_upstream(connection, credentials.seal(upstream))
+    return upstream
+
+
+def _label(name: str) -> bytes:
+    return f"upstream:{name}".encode()
