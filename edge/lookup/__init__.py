@@ -1,0 +1,1 @@
+"""What the edge remembers of auth, billing and catalog, and how it forgets."""

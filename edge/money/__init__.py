@@ -1,0 +1,1 @@
+"""What the edge does about money: holds, leases, the journal and its shipping."""

@@ -1,0 +1,74 @@
+"""The usage record of one request, as the edge keeps it while the request runs."""
+
+from enum import IntEnum
+
+import msgspec
+
+from privaterouter.usage.v1.usage_pb2 import UsageRecord
+
+_NANOS = 1_000_000_000
+
+
+class Status(IntEnum):
+    """How a request stands or ended; the numbers are those of `usage.v1.UsageStatus`."""
+
+    OPEN = 1
+    SUCCESS = 2
+    ERROR = 3
+    CANCELLED = 4
+    INTERRUPTED = 5
+
+
+class Record(msgspec.Struct):
+    """The fields of `usage.v1.UsageRecord` that an edge fills in; tokens and nano-dollars are ints.
+
+    A handler keeps tokens and cost up to date while it streams: they are reported every second.
+    `worker_id`, `lease_id` and `held_nanos` are filled in by MoneyPath.
+    """
+
+    request_id: str
+    account_id: str
+    api_key_id: str
+    start_time_ns: int
+    """Nanoseconds since 1970."""
+    model_public_name: str = ""
+    endpoint: str = ""
+    price_version_id: str = ""
+    input_nanos_per_mtok: int = 0
+    cached_input_nanos_per_mtok: int = 0
+    output_nanos_per_mtok: int = 0
+    upstream_name: str = ""
+    upstream_model: str = ""
+    status: Status = Status.OPEN
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_nanos: int = 0
+    uncharged_nanos: int = 0
+    estimated: bool = False
+    streamed: bool = False
+    latency_ms: int = 0
+    first_token_ms: int | None = None
+    http_status: int = 0
+    error_code: str = ""
+    finish_reason: str = ""
+    worker_id: str = ""
+    lease_id: str = ""
+    held_nanos: int = 0
+
+    def to_proto(self) -> UsageRecord:
+        """The message for usage."""
+        message = UsageRecord(**{name: getattr(self, name) for name in _SAME})
+        message.start_time.seconds, message.start_time.nanos = divmod(self.start_time_ns, _NANOS)
+        if self.first_token_ms is not None:
+            message.first_token_ms = self.first_token_ms
+        return message
+
+    def to_bytes(self) -> bytes:
+        """The message as it stands in the journal."""
+        return self.to_proto().SerializeToString()
+
+
+_SAME = tuple(name for name in Record.__struct_fields__ if name not in {"start_time_ns", "first_token_ms"})
+"""Fields that the message has under the same name and with the same value."""

@@ -1,0 +1,41 @@
+"""Settings of the edge process."""
+
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from kit.settings import Secret, Settings
+
+
+class JournalSync(StrEnum):
+    """How much of a crash the journal survives: SQLite's `synchronous`."""
+
+    OFF = "off"
+    """Any death of the process."""
+    NORMAL = "normal"
+    """Also a loss of power."""
+
+
+class EdgeSettings(Settings):
+    """What the edge reads from the environment; each field says its unit or form."""
+
+    auth_addr: str = "127.0.0.1:50051"
+    """gRPC target of auth: `host:port`, `dns:///name:port` or `unix:/path`."""
+    catalog_addr: str = "127.0.0.1:50052"
+    billing_addr: str = "127.0.0.1:50053"
+    usage_addr: str = "127.0.0.1:50054"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    """Valkey or Redis, for rate limits and the invalidation bus."""
+    jwt_secret: Secret
+    """Signs the sessions' tokens."""
+    edge_port: int = Field(default=8000, ge=0, le=65535)
+    """Port of the API; 0 is any free one."""
+    dashboard_port: int = Field(default=3000, ge=0, le=65535)
+    """Port of the dashboard; 0 is any free one."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of `/metrics`. Unset: no metrics."""
+    edge_journal_dir: Path = Path(".local/journal")
+    """Directory of the usage journals, on a disk that outlives the process."""
+    edge_journal_sync: JournalSync = JournalSync.OFF
+    log_level: str = "info"
