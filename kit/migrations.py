@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-from alembic import command
+from alembic import command, op
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -126,6 +126,17 @@ async def check(service: str, url: str) -> list[str]:
         return [str(difference) for difference in compare_metadata(context, metadata)]
 
     return await _ask(url, compare)
+
+
+def run_script(sql: str) -> None:
+    """Runs SQL of any number of statements inside a revision, in its transaction.
+
+    `op.execute` takes one statement, since the driver prepares it, and reads `:word` as a parameter.
+    """
+    connection = op.get_bind()
+    connection.execute(text("SELECT"))  # SQLAlchemy begins the transaction with its own first statement
+    driver: Any = connection.connection.dbapi_connection
+    driver.run_async(lambda asyncpg_connection: asyncpg_connection.execute(sql))
 
 
 def options(service: str, connection: Connection) -> dict[str, Any]:

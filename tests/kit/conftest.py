@@ -1,0 +1,43 @@
+"""A sample service for the tests of the toolbox, which knows no real one."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from kit import dsn, migrations
+from kit.database import Database
+from tests.support import sample_service
+from tests.support.databases import APP_SECRET, Databases
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Iterator[Path]:
+    """The folder of `services.sample`."""
+    with sample_service.installed(tmp_path) as home:
+        yield home
+
+
+@pytest.fixture
+async def things_url(databases: Databases, sample: Path) -> str:
+    """The migrator's DSN of a database with the sample service's schema and role."""
+    url = await databases.fresh()
+    password = dsn.service_password("sample", APP_SECRET)
+    await migrations.ensure_role(url, "privaterouter_sample", password, "sample")
+    await migrations.upgrade("sample", url)
+    return url
+
+
+@pytest.fixture
+async def things(databases: Databases, things_url: str) -> AsyncIterator[Database]:
+    """A Database connected as the sample service."""
+    database = await Database.connect(
+        databases.url_for("sample", things_url),
+        application_name="things",
+        max_size=2,
+        statement_timeout_s=0.5,
+        lock_timeout_s=0.2,
+        acquire_timeout_s=0.3,
+    )
+    yield database
+    await database.close()
