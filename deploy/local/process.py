@@ -86,6 +86,11 @@ class Child:
         if self.exit_code() is None:
             self._process.send_signal(self._stop_signal)
 
+    def kill(self) -> None:
+        """End it at once, without its consent."""
+        if self.exit_code() is None:
+            self._process.kill()
+
     def stop(self, *, within_s: float = 10.0) -> None:
         """Ask, wait, and after `within_s` kill; returns when the process is gone."""
         self.ask_to_stop()

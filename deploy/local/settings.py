@@ -1,0 +1,54 @@
+"""Settings of the embedded stack: where it lives, its ports, and which parts are replaced by ones of your own."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from kit.settings import Secret, Settings
+
+SERVICES = ("auth", "catalog", "billing", "usage")
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class StackSettings(Settings):
+    """What `privaterouter up` reads. A port of 0 is any free one; an empty address means the embedded part."""
+
+    privaterouter_home: Path = Path(".local")
+    edge_port: Port = 8000
+    dashboard_port: Port = 3000
+    metrics_port: Port = 0
+    app_secret_key: Secret | None = None
+    jwt_secret: Secret | None = None
+    database_url: str = ""
+    auth_database_url: str = ""
+    catalog_database_url: str = ""
+    billing_database_url: str = ""
+    usage_database_url: str = ""
+    redis_url: str = ""
+    upstream_kind: Literal["embedded", "openai", "ollama", "litellm"] = "embedded"
+    upstream_base_url: str = ""
+    upstream_api_key: SecretStr = SecretStr("")
+
+    @model_validator(mode="after")
+    def _require_what_belongs_together(self) -> Self:
+        """Half a replacement would fail later, and less clearly."""
+        if self.upstream_kind != "embedded" and not self.upstream_base_url:
+            raise ValueError(f"UPSTREAM_KIND={self.upstream_kind} also needs UPSTREAM_BASE_URL")
+        if self.upstream_kind == "embedded" and self.upstream_base_url:
+            raise ValueError("UPSTREAM_BASE_URL also needs UPSTREAM_KIND: openai, ollama or litellm")
+        named = [name for name in SERVICES if self.own_database_url(name)]
+        if named and not self.database_url:
+            raise ValueError(f"{named[0].upper()}_DATABASE_URL also needs DATABASE_URL, for the migrations")
+        return self
+
+    @property
+    def home(self) -> Path:
+        """PRIVATEROUTER_HOME as an absolute path."""
+        return self.privaterouter_home.expanduser().absolute()
+
+    def own_database_url(self, service: str) -> str:
+        """What is set as this service's <NAME>_DATABASE_URL; empty: to be derived."""
+        url: str = getattr(self, f"{service}_database_url")
+        return url
