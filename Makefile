@@ -24,13 +24,8 @@ up: .venv/.ready-embedded ## Start everything on this machine: EDGE_PORT=8000 DA
 	@exec $(BIN)/privaterouter up
 
 .PHONY: reset
-reset: ## Delete the data of the embedded stack, after asking
-	@home="$${PRIVATEROUTER_HOME:-.local}"; \
-	if [ ! -d "$$home" ]; then echo "There is no $$home: nothing to delete."; exit 0; fi; \
-	if [ ! -f "$$home/.privaterouter" ]; then \
-		echo "$$home is not the home of an embedded stack (no .privaterouter file in it): left alone." >&2; exit 1; fi; \
-	read -r -p "Delete $$home with all accounts, keys and balances in it? [y/N] " answer; \
-	case "$$answer" in [yY]|[yY][eE][sS]) rm -rf -- "$$home"; echo "Deleted $$home." ;; *) echo "Left as it is." ;; esac
+reset: .venv/.ready-embedded ## Delete the data of the embedded stack, after asking
+	@exec $(BIN)/python -m deploy.local.reset
 
 ##@ Check
 
