@@ -36,7 +36,6 @@ class Bus:
                 redis_url,
                 decode_responses=True,
                 socket_connect_timeout=1.0,
-                socket_keepalive=True,
                 health_check_interval=_IDLE_S,
             )
         )
