@@ -1,11 +1,21 @@
 """Slows down those who guess: attempts for each subject in a window of time."""
 
-from edge.limits.rates import RateAnswer
+from hashlib import sha256
+
+from edge.limits.buckets import Bucket, Buckets, RateAnswer
 
 
 class Throttle:
     """Limits for log-in and sign-up."""
 
+    def __init__(self, buckets: Buckets) -> None:
+        self._buckets = buckets
+
     async def check(self, name: str, subject: str, *, limit: int, window_s: int) -> RateAnswer:
-        """Takes one of `limit` attempts that `subject` (an e-mail, an address) has in `window_s` for `name`."""
-        raise NotImplementedError
+        """Takes one of `limit` attempts that `subject` (an e-mail, an address) has in `window_s` for `name`.
+
+        Attempts come back evenly: one every `window_s / limit`.
+        """
+        # Hashed: a list of e-mails has no place in a cache.
+        digest = sha256(subject.strip().lower().encode()).hexdigest()[:32]
+        return await self._buckets.take(Bucket(f"throttle:{name}:{digest}", limit, window_s))
