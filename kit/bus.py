@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 from prometheus_client import Counter
 from redis.asyncio import Redis
@@ -13,6 +13,7 @@ from kit.logs import get_logger
 
 PUBLISH_TIMEOUT_S = 0.5
 _IDLE_S = 5.0
+_MIN_BACKOFF_S = 0.1
 _MAX_BACKOFF_S = 2.0
 _AWAY = (RedisError, OSError, TimeoutError)
 
@@ -34,7 +35,6 @@ class Bus:
         return cls(
             Redis.from_url(
                 redis_url,
-                decode_responses=True,
                 socket_connect_timeout=1.0,
                 health_check_interval=_IDLE_S,
             )
@@ -55,14 +55,14 @@ class Bus:
         After each (re)connect it calls `handler("", {})`: hints may have been missed, so ask anew.
         What the handler raises is logged and the hint dropped.
         """
-        backoff_s = 0.1
+        backoff_s = _MIN_BACKOFF_S
         while True:
             try:
                 async with self._redis.pubsub() as pubsub:
                     await pubsub.subscribe(*topics)
-                    await _handle(handler, "", "{}")
-                    backoff_s = 0.1
-                    await _listen(pubsub, handler)
+                    async for topic, data in _hints(pubsub, len(topics)):
+                        backoff_s = _MIN_BACKOFF_S
+                        await _handle(handler, topic, data)
             except _AWAY as error:
                 log.warning("bus_disconnected", error=repr(error))
             await asyncio.sleep(backoff_s)
@@ -73,15 +73,23 @@ class Bus:
         await self._redis.aclose()
 
 
-async def _listen(pubsub: PubSub, handler: Handler) -> None:
+async def _hints(pubsub: PubSub, topics: int) -> AsyncIterator[tuple[str, bytes]]:
+    """Hints as they come, and an empty one whenever the subscription to the last topic is confirmed.
+
+    That happens anew when redis-py has quietly replaced a broken connection.
+    """
     while True:
         # A silent connection is probed every few seconds by redis-py's health check.
-        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_IDLE_S)
-        if message is not None and message["type"] == "message":
-            await _handle(handler, message["channel"], message["data"])
+        message = await pubsub.get_message(timeout=_IDLE_S)
+        if message is None:
+            continue
+        if message["type"] == "message":
+            yield message["channel"].decode(), message["data"]
+        elif message["type"] == "subscribe" and message["data"] == topics:
+            yield "", b"{}"
 
 
-async def _handle(handler: Handler, topic: str, data: str) -> None:
+async def _handle(handler: Handler, topic: str, data: bytes) -> None:
     try:
         await handler(topic, json.loads(data))
     except Exception:

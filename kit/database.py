@@ -28,7 +28,6 @@ _TRANSIENT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
-    asyncpg.ReadOnlySQLTransactionError,
 )
 
 
@@ -130,11 +129,18 @@ class Database:
         except _TRANSIENT as error:
             raise Unavailable("the database gave up on this request") from error
         except asyncpg.InterfaceError as error:
-            if not connection.is_closed():
+            if not _is_lost(connection):
                 raise
             raise Unavailable("the database connection was lost") from error
         finally:
             await self._pool.release(connection)
+
+
+def _is_lost(connection: Connection) -> bool:
+    try:
+        return connection.is_closed()
+    except asyncpg.InterfaceError:  # the pool has already taken the dead connection back
+        return True
 
 
 async def _keep(_: Any) -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from kit.client import channel, service_config
 from kit.errors import AppError, InvalidArgument, RemoteError, Unavailable
-from kit.interceptors import REQUEST_ID_KEY
 from kit.logs import request_id
 from kit.server import running
+from kit.wire import REQUEST_ID_KEY
 from tests.support import echo
 
 

@@ -26,7 +26,9 @@ class Echo:
         self.answer = answer or _same
 
     def register(self, server: grpc.aio.Server) -> None:
-        handlers = {name: grpc.unary_unary_rpc_method_handler(self._handle) for name in _LEVELS}  # type: ignore[arg-type]
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            name: grpc.unary_unary_rpc_method_handler(self._handle) for name in _LEVELS
+        }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(NAME, handlers),))
 
     async def _handle(self, request: bytes, context: "grpc.aio.ServicerContext[Any, Any]") -> bytes:
@@ -49,7 +51,8 @@ def descriptor() -> ServiceDescriptor:
 
 async def call(channel: grpc.aio.Channel, method: str, request: bytes = b"", **options: Any) -> bytes:
     """Calls the echo service as a generated stub would."""
-    answer: bytes = await channel.unary_unary(f"/{NAME}/{method}")(request, **options)
+    stub: Any = channel.unary_unary(f"/{NAME}/{method}")
+    answer: bytes = await stub(request, **options)
     return answer
 
 

@@ -1,0 +1,146 @@
+"""The life of a server: health, readiness, drain on SIGTERM, what stops it."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from kit.client import channel
+from kit.errors import RemoteError
+from kit.health import LIVENESS, is_serving
+from kit.server import running
+from tests.support import echo, echo_process
+from tests.support.waiting import eventually
+
+
+@asynccontextmanager
+async def started(address: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", echo_process.__name__, address, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/echo"
+    async with started(address) as process, channel(address) as client:
+        await eventually(lambda: is_serving(client), within_s=20, what="the server")
+        running_call = asyncio.create_task(echo.call(client, "Post", b"1"))
+        await asyncio.sleep(0.3)  # the call must have begun; were it not, the next assertion would fail
+        process.send_signal(signal.SIGTERM)
+        async with channel(address) as late:
+            await eventually(lambda: refused(late), what="refusal of new calls")
+        assert not running_call.done()
+        assert await running_call == b"slept"
+        out, err = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 0
+    assert out == b"background cancelled\n"
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["listening", "draining", "stopped"]
+
+
+async def refused(client: grpc.aio.Channel) -> bool:
+    try:
+        await echo.call(client, "Post", b"0")
+    except RemoteError as error:
+        return error.code is grpc.StatusCode.UNAVAILABLE
+    return False
+
+
+async def test_a_background_task_that_dies_stops_the_process(tmp_path: Path) -> None:
+    async with started(f"unix:{tmp_path}/echo", "death") as process:
+        out, err = await asyncio.wait_for(process.communicate(), 20)
+    assert process.returncode == 1
+    assert out == b"background cancelled\n"
+    events = {line["event"]: line for line in map(json.loads, err.splitlines())}
+    assert "the relay broke" in events["background_task_died"]["exception"]
+
+
+async def test_a_killed_servers_socket_is_no_obstacle_but_a_living_ones_is(tmp_path: Path) -> None:
+    stale = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(stale))
+    register = echo.Echo().register
+    async with running(listen=f"unix:{stale}", register=register) as target, channel(target) as client:
+        assert await echo.call(client, "Post", b"hello") == b"hello"
+        with pytest.raises(OSError, match="in use"):
+            async with running(listen=f"unix:{stale}", register=register):
+                pass
+        assert await echo.call(client, "Post", b"still") == b"still"
+
+
+async def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("dear diary")
+    with pytest.raises(OSError, match="no socket"):
+        async with running(listen=f"unix:{tmp_path}/notes", register=echo.Echo().register):
+            pass
+    assert (tmp_path / "notes").read_text() == "dear diary"
+
+
+async def test_a_taken_port_is_an_error() -> None:
+    async with running(listen="127.0.0.1:0", register=echo.Echo().register) as target:
+        with pytest.raises(OSError, match="cannot listen"):
+            async with running(listen=target, register=echo.Echo().register):
+                pass
+
+
+async def test_readiness_follows_the_check_while_liveness_stays() -> None:
+    answers: list[Callable[[], bool]] = [lambda: False]
+
+    async def ready() -> bool:
+        return answers[-1]()
+
+    def broken() -> bool:
+        raise ConnectionError("database away")
+
+    async with (
+        running(listen="127.0.0.1:0", register=echo.Echo().register, services=[echo.NAME], ready=ready) as target,
+        channel(target) as client,
+    ):
+        assert not await is_serving(client)
+        assert await is_serving(client, LIVENESS)
+        answers.append(lambda: True)
+        for name in ("readiness", "", echo.NAME):
+            await eventually(lambda name=name: is_serving(client, name))  # type: ignore[misc]
+        answers.append(broken)
+        await eventually(lambda: not_serving(client))
+        assert await is_serving(client, LIVENESS)
+
+
+async def not_serving(client: grpc.aio.Channel) -> bool:
+    return not await is_serving(client)
+
+
+async def test_nobody_is_not_serving() -> None:
+    async with channel("127.0.0.1:1") as nobody:
+        assert not await is_serving(nobody)
+
+
+async def test_reflection_lists_the_services() -> None:
+    async def ask() -> AsyncIterator[reflection_pb2.ServerReflectionRequest]:
+        yield reflection_pb2.ServerReflectionRequest(list_services="")
+
+    async with (
+        running(listen="127.0.0.1:0", register=echo.Echo().register, services=[echo.NAME]) as target,
+        channel(target) as client,
+    ):
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(client)  # type: ignore[arg-type]
+        async for answer in stub.ServerReflectionInfo(ask()):
+            names = {service.name for service in answer.list_services_response.service}
+    assert names == {echo.NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
