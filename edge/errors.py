@@ -134,7 +134,7 @@ def from_remote(error: RemoteError) -> EdgeError:
     if code == "service_unavailable" or (code is None and error.code in _AWAY):
         return unavailable()
     if code is None or code == "internal_error":
-        return EdgeError("internal_error", "Something went wrong on our side. Try again; it has been logged.")
+        return internal_error()
     return EdgeError(code, error.message, param=error.metadata.get("field"))
 
 
@@ -145,3 +145,8 @@ def unavailable() -> EdgeError:
         "The service is not able to check this right now. Nothing was charged. Try again in a moment.",
         headers={"retry-after": "1"},
     )
+
+
+def internal_error() -> EdgeError:
+    """What is said of a failure of our own; the log has its cause."""
+    return EdgeError("internal_error", "Something went wrong on our side. Try again; it has been logged.")

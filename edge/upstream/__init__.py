@@ -1,0 +1,1 @@
+"""Where models are served: connections, kinds of server, and what their failures look like from outside."""

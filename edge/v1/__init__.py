@@ -1,0 +1,1 @@
+"""The OpenAI-shaped API: inference, and the list of models."""

@@ -1,0 +1,57 @@
+"""How to talk to each kind of upstream: the address of an endpoint, and the credential that it wants.
+
+All three kinds are called by OpenAI's paths. They differ in whose credential is sent: `openai` and `ollama` get the
+upstream's own (or none), `litellm` the virtual key that belongs to the caller's API key.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from edge.errors import EdgeError
+from edge.lookup.callers import Caller
+from edge.lookup.catalogue import Route, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where one attempt goes."""
+
+    upstream: Upstream
+    upstream_model: str
+    url: str
+    headers: Mapping[str, str]
+
+
+def target(upstream: Upstream, route: Route, path: str, *, caller: Caller, request_id: str) -> Target:
+    """The target of a request to `path`, such as `/chat/completions`.
+
+    EdgeError `upstream_unconfigured` where the upstream wants a virtual key and the caller's API key has none.
+    """
+    headers = {"content-type": "application/json", "accept-encoding": "identity", "x-request-id": request_id}
+    credential = _CREDENTIALS[upstream.kind](upstream, caller)
+    if credential:
+        headers["authorization"] = f"Bearer {credential}"
+    return Target(upstream, route.upstream_model, f"{upstream.base_url}/v1{path}", headers)
+
+
+def _own(upstream: Upstream, _caller: Caller) -> str:
+    return upstream.credential
+
+
+def _virtual(upstream: Upstream, caller: Caller) -> str:
+    if not upstream.virtual_keys:
+        return upstream.credential
+    if not caller.virtual_key:
+        raise EdgeError(
+            "upstream_unconfigured",
+            "This API key is not known to the upstream (no LiteLLM virtual key). Delete it and create a new one.",
+        )
+    return caller.virtual_key
+
+
+_CREDENTIALS: Final[Mapping[str, Callable[[Upstream, Caller], str]]] = {
+    "openai": _own,
+    "ollama": _own,
+    "litellm": _virtual,
+}

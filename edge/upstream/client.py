@@ -1,0 +1,120 @@
+"""The connection to upstreams, behind an interface small enough to be replaced.
+
+UpstreamError
+├── Unreachable     no connection: nothing was sent, so nothing can have run
+└── Broken          the connection broke, or what came was no HTTP
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import aiohttp
+
+CONNECT_TIMEOUT_S = 5.0
+# Shorter than the five seconds after which uvicorn and cpp-httplib close an idle connection: one that the server is
+# just closing would fail the request that is sent on it.
+KEEP_ALIVE_S = 4.0
+MAX_CONNECTIONS = 4096
+READ_BUFFER_BYTES = 64 * 1024
+
+
+class UpstreamError(Exception):
+    """An upstream did not answer."""
+
+
+class Unreachable(UpstreamError):
+    """No connection could be made: nothing was sent."""
+
+
+class Broken(UpstreamError):
+    """The connection broke before the end of the answer."""
+
+
+class Response(Protocol):
+    """An answer whose status and headers have come."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
+    def header(self, name: str) -> str:
+        """A header's value, empty where there is none."""
+        ...
+
+    async def read(self) -> bytes:
+        """The next piece of the body as it arrived; empty at its end. Raises Broken."""
+        ...
+
+    def release(self) -> None:
+        """The body was read to its end: the connection may serve another request. Else the same as abort."""
+        ...
+
+    def abort(self) -> None:
+        """Closes the connection, so that the upstream stops its work."""
+        ...
+
+
+class Client(Protocol):
+    """Sends requests to upstreams."""
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Response:
+        """Sends a request and waits for the head of the answer. Raises Unreachable or Broken. No time limit."""
+        ...
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        ...
+
+
+class _AiohttpResponse:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+
+    def header(self, name: str) -> str:
+        return self._response.headers.get(name, "")
+
+    async def read(self) -> bytes:
+        try:
+            return await self._response.content.readany()
+        except (aiohttp.ClientError, OSError) as error:
+            raise Broken(f"{type(error).__name__}: {error}") from error
+
+    def release(self) -> None:
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+    def abort(self) -> None:
+        self._response.close()
+
+
+class AiohttpClient:
+    """A pool of connections by aiohttp. Made inside the running loop."""
+
+    def __init__(self) -> None:
+        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=10)
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("User-Agent", "Accept"),
+            read_bufsize=READ_BUFFER_BYTES,
+            auto_decompress=False,
+        )
+
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Response:
+        """As Client says."""
+        try:
+            response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
+            raise Unreachable(f"{type(error).__name__}: {error}") from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise Broken(f"{type(error).__name__}: {error}") from error
+        return _AiohttpResponse(response)
+
+    async def close(self) -> None:
+        """As Client says."""
+        await self._session.close()

@@ -1,0 +1,114 @@
+"""What a client gets to see when an upstream refuses or fails: never its host, its credential, or its model's name."""
+
+import re
+from typing import Final
+
+import msgspec
+
+from edge.errors import EdgeError
+from edge.upstream.adapters import Target
+from edge.upstream.client import Response, Unreachable, UpstreamError
+
+# The request itself is at fault: too long, of a wrong schema. All else is between us and the upstream.
+_ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
+_MAX_MESSAGE: Final = 2000
+_URL = re.compile(r"\b[a-z]+://[^\s'\"<>]+", re.IGNORECASE)
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+
+
+class _Wrapped(msgspec.Struct):
+    error: _Error | str | None = None
+    detail: str | None = None
+    message: str | None = None
+
+
+_decode = msgspec.json.Decoder(_Wrapped).decode
+
+
+class UpstreamRefusal(EdgeError):
+    """The upstream's own 4xx about the request, passed on with its status."""
+
+    def __init__(self, status: int, message: str, *, kind: str, param: str | None) -> None:
+        super().__init__("invalid_body", message, param=param)
+        self.status = status
+        self.type = kind
+
+
+def from_failure(error: UpstreamError) -> EdgeError:
+    """The answer when no answer came."""
+    if isinstance(error, Unreachable):
+        return EdgeError(
+            "upstream_unavailable",
+            "No server for this model can be reached right now. Nothing was charged. Try again in a moment.",
+            headers={"retry-after": "1"},
+        )
+    return upstream_failed("The model's server broke the connection.")
+
+
+def upstream_failed(what: str) -> EdgeError:
+    """The answer when an upstream answered nonsense, 5xx or nothing."""
+    return EdgeError("upstream_failed", f"{what} Nothing was charged. Try again.")
+
+
+def upstream_timeout() -> EdgeError:
+    """The answer when an upstream is silent for too long."""
+    return EdgeError("upstream_timeout", "The model's server did not answer in time. Nothing was charged. Try again.")
+
+
+def from_status(response: Response, body: bytes, *, target: Target, public_name: str) -> EdgeError:
+    """The answer to an upstream's error status; `body` may be any bytes."""
+    status = response.status
+    if status in _ABOUT_THE_REQUEST:
+        said = read_error(body)
+        message = hide(said.message or "The model's server refused the request.", target, public_name)
+        param = hide(said.param, target, public_name) if said.param else None
+        return UpstreamRefusal(status, message, kind="invalid_request_error", param=param)
+    if status in {401, 403} and target.upstream.kind == "litellm" and target.upstream.virtual_keys:
+        return EdgeError(
+            "upstream_unconfigured",
+            "The upstream does not accept this API key's virtual key. Delete the key and create a new one.",
+        )
+    if status == 429:
+        return EdgeError(
+            "upstream_unavailable",
+            "The model's servers are busy. Nothing was charged. Try again in a moment.",
+            headers={"retry-after": _retry_after(response)},
+        )
+    if status in {408, 504}:
+        return upstream_timeout()
+    return upstream_failed("The model's server failed.")
+
+
+def _retry_after(response: Response) -> str:
+    said = response.header("retry-after")
+    return said if said.isascii() and said.isdigit() and 1 <= int(said[:6]) <= 3600 else "1"
+
+
+def read_error(body: bytes) -> _Error:
+    """The error in an upstream's body, of whichever shape: OpenAI's, Ollama's string, FastAPI's detail."""
+    try:
+        said = _decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _Error()
+    if isinstance(said.error, _Error):
+        return said.error
+    return _Error(message=said.error or said.detail or said.message)
+
+
+def hide(text: str, target: Target, public_name: str) -> str:
+    """The text without what is nobody's business: addresses, the credential, the upstream's name of the model."""
+    for secret in (target.upstream.credential, target.headers.get("authorization", "").removeprefix("Bearer ")):
+        if secret:
+            text = text.replace(secret, "***")
+    text = _URL.sub("***", text)
+    host = target.upstream.base_url.partition("://")[2]
+    for name in {host, host.partition(":")[0]} - {""}:
+        text = text.replace(name, "***")
+    if target.upstream_model:
+        text = text.replace(target.upstream_model, public_name)
+    return text[:_MAX_MESSAGE]

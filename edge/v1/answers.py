@@ -1,0 +1,133 @@
+"""What the edge reads of an upstream's answers, whole and in chunks, and its own count of their tokens.
+
+Each answer counts the larger of its deltas that carry text, reasoning or tool arguments, and a fifth of their bytes.
+"""
+
+from typing import Final
+
+import msgspec
+
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class Function(msgspec.Struct):
+    """A tool call's function, or a piece of it."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCall(msgspec.Struct):
+    """A tool call, or a piece of it."""
+
+    function: Function | None = None
+
+
+class Delta(msgspec.Struct):
+    """What a chunk adds to an answer, or a whole message."""
+
+    content: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    function_call: Function | None = None
+
+
+class Choice(msgspec.Struct):
+    """One answer, or a piece of it."""
+
+    index: int = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """A chunk of a stream, or a whole answer."""
+
+    id: str | None = None
+    created: int | None = None
+    model: str | None = None
+    choices: list[Choice] | None = None
+    usage: msgspec.Raw = _NULL
+    error: msgspec.Raw = _NULL
+
+    @property
+    def has_usage(self) -> bool:
+        """Whether it says what was used."""
+        return bytes(self.usage) != b"null"
+
+    @property
+    def has_error(self) -> bool:
+        """Whether it is an error in the place of an answer."""
+        return bytes(self.error) != b"null"
+
+
+_decode = msgspec.json.Decoder(Chunk).decode
+_decode_loosely = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def read_chunk(data: bytes) -> Chunk:
+    """A chunk or whole answer. ValueError where it is no JSON object.
+
+    An object with choices of another shape is kept for its usage and error; it counts as one delta without text.
+    """
+    try:
+        return _decode(data)
+    except msgspec.ValidationError:
+        pass
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from None
+    try:
+        fields = _decode_loosely(data)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise ValueError(f"no JSON object: {error}") from None
+    unread = [Choice(delta=Delta(content=" "))] if "choices" in fields else None
+    return Chunk(choices=unread, usage=fields.get("usage", _NULL), error=fields.get("error", _NULL))
+
+
+class Counter:
+    """Our own count of the output of one request, over all of its answers."""
+
+    __slots__ = ("_bytes", "_deltas")
+
+    def __init__(self) -> None:
+        self._deltas: dict[int, int] = {}
+        self._bytes: dict[int, int] = {}
+
+    def add(self, choice: Choice) -> None:
+        """Counts one delta, or one whole answer."""
+        added = _text_bytes(choice)
+        if added:
+            self._deltas[choice.index] = self._deltas.get(choice.index, 0) + 1
+            self._bytes[choice.index] = self._bytes.get(choice.index, 0) + added
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens so far."""
+        return sum(max(deltas, self._bytes[index] // 5) for index, deltas in self._deltas.items())
+
+
+def _text_bytes(choice: Choice) -> int:
+    total = _length(choice.text)
+    for delta in (choice.delta, choice.message):
+        if delta is None:
+            continue
+        total += _length(delta.content) + _length(delta.refusal)
+        total += _length(delta.reasoning_content) + _length(delta.reasoning)
+        for call in delta.tool_calls or ():
+            total += _function(call.function)
+        total += _function(delta.function_call)
+    return total
+
+
+def _function(function: Function | None) -> int:
+    return 0 if function is None else _length(function.name) + _length(function.arguments)
+
+
+def _length(text: str | None) -> int:
+    if not text:
+        return 0
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
