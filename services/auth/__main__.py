@@ -1,0 +1,84 @@
+"""Serves auth: `python -m services.auth`."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+
+from kit import logs, metrics
+from kit.bus import Bus
+from kit.client import channel
+from kit.clock import utc_now
+from kit.database import Database
+from kit.ids import IdFactory
+from kit.secrets import Sealer, derive
+from kit.server import run, serve
+from kit.settings import load
+from privaterouter.auth.v1 import auth_pb2
+from privaterouter.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
+from privaterouter.billing.v1 import billing_pb2
+from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
+from services.auth import account_openings, virtual_keys
+from services.auth.api_keys import Digester
+from services.auth.passwords import Passwords
+from services.auth.servicer import AuthServicer, Parts
+from services.auth.settings import AuthSettings
+
+
+@asynccontextmanager
+async def built(settings: AuthSettings) -> AsyncIterator[Parts]:
+    """Everything the RPCs work with, closed at the end."""
+    app_secret = settings.app_secret_key.get_secret_value()
+    async with AsyncExitStack() as stack:
+        database = await Database.connect(settings.auth_database_url, application_name="auth")
+        stack.push_async_callback(database.close)
+        bus = await Bus.connect(settings.redis_url)
+        stack.push_async_callback(bus.close)
+        hashing = Passwords(os.urandom)
+        stack.callback(hashing.close)
+        billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"])
+        await stack.enter_async_context(billing)
+        proxy = None
+        if settings.litellm_virtual_keys:
+            master_key = settings.litellm_master_key.get_secret_value()
+            client = httpx.AsyncClient(
+                base_url=settings.litellm_base_url.rstrip("/").removesuffix("/v1"),
+                headers={"Authorization": f"Bearer {master_key}"},
+            )
+            proxy = virtual_keys.Proxy(await stack.enter_async_context(client))
+        yield Parts(
+            database=database,
+            bus=bus,
+            passwords=hashing,
+            digester=Digester(app_secret),
+            seals=virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys"))),
+            openings=account_openings.openings(database, BillingServiceStub(billing), clock=utc_now),
+            proxy=proxy,
+            deletions=virtual_keys.deletions(database, proxy, clock=utc_now) if proxy else None,
+            clock=utc_now,
+            ids=IdFactory(),
+            random_bytes=os.urandom,
+        )
+
+
+async def main(settings: AuthSettings) -> None:
+    """Serve until told to stop."""
+    async with built(settings) as parts:
+        servicer = AuthServicer(parts)
+        relays = [relay for relay in (parts.openings, parts.deletions) if relay]
+        await serve(
+            name="auth",
+            listen=settings.auth_listen,
+            register=lambda server: add_AuthServiceServicer_to_server(servicer, server),
+            services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
+            ready=parts.database.ping,
+            background=[relay.run for relay in relays],
+        )
+
+
+if __name__ == "__main__":
+    configured = load(AuthSettings)
+    logs.configure("auth", level=configured.log_level)
+    metrics.start(configured.metrics_port)
+    run(main(configured))

@@ -1,0 +1,159 @@
+"""API keys: how secrets look and are kept, what owners may set, and what a secret turns out to be."""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import NamedTuple
+from uuid import UUID
+
+from kit.database import Connection
+from kit.errors import InvalidArgument
+from kit.secrets import derive
+from kit.tokens import has_valid_form, make_token
+from services.auth import checks, store_api_keys, store_users
+from services.auth.errors import ApiKeyNotFound, TooManyApiKeys, UserNotFound
+from services.auth.rows import ApiKey, KeySettings, KnownSecret
+
+SECRET_PREFIX = "sk-pr-live-"  # noqa: S105 (what every secret begins with, for all to see)
+KEY_PREFIX_CHARS = 15
+MAX_KEYS = 100
+MAX_MODELS = 100
+MAX_RPM = 1_000_000
+CHANGEABLE = ("name", "status", "monthly_limit_nanos", "allowed_models", "rpm_limit", "expire_time")
+
+
+class Outcome(Enum):
+    """What a secret turned out to be."""
+
+    ACTIVE = "active"
+    UNKNOWN = "unknown"
+    DISABLED = "disabled"
+    EXPIRED = "expired"
+    OWNER_DISABLED = "owner_disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A secret's outcome; the key and its sealed virtual key only where it is ACTIVE."""
+
+    outcome: Outcome
+    api_key: ApiKey | None = None
+    virtual_key_sealed: bytes | None = None
+
+
+class NewKey(NamedTuple):
+    """A key that is not stored yet, and the one moment in which its secret is known."""
+
+    api_key: ApiKey
+    secret: str
+
+
+class Digester:
+    """Turns secrets into what is stored of them: HMAC-SHA256 under a pepper that the database never sees.
+
+    A slow hash would add nothing, since secrets are random and long; it would cost every look-up.
+    """
+
+    def __init__(self, app_secret: str) -> None:
+        self._pepper = derive(app_secret, "auth: digests of API keys")
+
+    def digest(self, secret: str) -> bytes:
+        """32 bytes."""
+        return hmac.digest(self._pepper, secret.encode(), hashlib.sha256)
+
+
+def check(settings: KeySettings, fields: Collection[str] = CHANGEABLE, *, now: datetime) -> None:
+    """Refuses values that the named fields may not have, with InvalidArgument."""
+    if "name" in fields:
+        checks.text("name", settings.name, least=1, most=checks.MAX_NAME_CHARS)
+    if "monthly_limit_nanos" in fields and (settings.monthly_limit_nanos or 0) < 0:
+        raise InvalidArgument("monthly_limit_nanos must not be negative", field="monthly_limit_nanos")
+    if "allowed_models" in fields:
+        if len(settings.allowed_models) > MAX_MODELS:
+            raise InvalidArgument(f"allowed_models must have at most {MAX_MODELS} names", field="allowed_models")
+        for model in settings.allowed_models:
+            checks.text("allowed_models", model, least=1, most=checks.MAX_NAME_CHARS)
+    if "rpm_limit" in fields and settings.rpm_limit is not None and not 1 <= settings.rpm_limit <= MAX_RPM:
+        raise InvalidArgument(f"rpm_limit must be between 1 and {MAX_RPM}", field="rpm_limit")
+    if "expire_time" in fields and settings.expire_time is not None:
+        checks.future("expire_time", settings.expire_time, now=now)
+
+
+def make(
+    settings: KeySettings, *, user_id: UUID, api_key_id: UUID, random_bytes: Callable[[int], bytes], now: datetime
+) -> NewKey:
+    """A key with a fresh secret. InvalidArgument as `check`."""
+    check(settings, now=now)
+    secret = make_token(SECRET_PREFIX, random_bytes)
+    return NewKey(ApiKey(api_key_id, user_id, secret[:KEY_PREFIX_CHARS], settings, create_time=now), secret)
+
+
+async def require_room(c: Connection, user_id: UUID) -> None:
+    """Holds other creations of the user back until the transaction ends. UserNotFound, TooManyApiKeys."""
+    if await store_users.locked_user(c, user_id) is None:
+        raise UserNotFound("there is no user with this id")
+    if await store_api_keys.count_api_keys(c, user_id) >= MAX_KEYS:
+        raise TooManyApiKeys(f"{MAX_KEYS} API keys are the most: delete one first", limit=str(MAX_KEYS))
+
+
+async def create(c: Connection, new: NewKey, *, digester: Digester, virtual_key_sealed: bytes | None) -> None:
+    """Stores a key. UserNotFound, TooManyApiKeys."""
+    await require_room(c, new.api_key.user_id)
+    await store_api_keys.insert_api_key(
+        c, new.api_key, secret_digest=digester.digest(new.secret), virtual_key_sealed=virtual_key_sealed
+    )
+
+
+async def change(
+    c: Connection, api_key_id: UUID, *, user_id: UUID, new: KeySettings, fields: frozenset[str], now: datetime
+) -> ApiKey:
+    """Takes over the named fields of `new`. ApiKeyNotFound, InvalidArgument."""
+    check(new, fields, now=now)
+    old = await store_api_keys.locked_api_key(c, api_key_id, user_id=user_id)
+    if old is None:
+        raise ApiKeyNotFound("the user has no API key with this id")
+    settings = replace(old.settings, **{field: getattr(new, field) for field in fields})
+    await store_api_keys.update_api_key(c, api_key_id, settings)
+    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=api_key_id, now=now)
+    return replace(old, settings=settings)
+
+
+async def delete(c: Connection, api_key_id: UUID, *, user_id: UUID, now: datetime) -> bool:
+    """Deletes a key for good; answers whether it had a virtual key. ApiKeyNotFound."""
+    had_virtual_key = await store_api_keys.delete_api_key(c, api_key_id, user_id=user_id)
+    if had_virtual_key is None:
+        raise ApiKeyNotFound("the user has no API key with this id")
+    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=api_key_id, now=now)
+    return had_virtual_key
+
+
+async def revoke_all(c: Connection, user_id: UUID, *, now: datetime) -> None:
+    """Has caches drop all keys of a user."""
+    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=None, now=now)
+
+
+async def resolve(
+    c: Connection, secrets: Sequence[str], *, digester: Digester, now: datetime
+) -> tuple[list[Resolved], int]:
+    """What each secret is, in their order, and the last revocation that these answers reflect."""
+    digests = [digester.digest(secret) if has_valid_form(SECRET_PREFIX, secret) else None for secret in secrets]
+    wanted = {digest for digest in digests if digest is not None}
+    found, last_sequence = await store_api_keys.known_secrets(c, list(wanted))
+    known = {one.digest: one for one in found}
+    return [_judge(known.get(digest) if digest else None, now) for digest in digests], last_sequence
+
+
+def _judge(known: KnownSecret | None, now: datetime) -> Resolved:
+    if known is None:
+        return Resolved(Outcome.UNKNOWN)
+    settings = known.api_key.settings
+    if known.owner_status != "active":
+        return Resolved(Outcome.OWNER_DISABLED)
+    if settings.status != "active":
+        return Resolved(Outcome.DISABLED)
+    if settings.expire_time is not None and settings.expire_time <= now:
+        return Resolved(Outcome.EXPIRED)
+    return Resolved(Outcome.ACTIVE, known.api_key, known.virtual_key_sealed)

@@ -1,0 +1,247 @@
+"""The auth service's RPCs: unpack, transaction, pack; what others must hear is told after the commit."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from kit.bus import Bus
+from kit.clock import Clock
+from kit.database import Database
+from kit.errors import AppError, InvalidArgument
+from kit.ids import IdFactory, parse_uuid
+from kit.interceptors import Context
+from kit.paging import page
+from privaterouter.auth.v1 import auth_pb2 as pb
+from privaterouter.auth.v1.auth_pb2_grpc import AuthServiceServicer
+from services.auth import (
+    api_keys,
+    checks,
+    packing,
+    passwords,
+    sessions,
+    store_api_keys,
+    store_users,
+    users,
+    virtual_keys,
+)
+from services.auth.errors import InvalidCredentials, InvalidEmail
+from services.auth.passwords import Passwords
+from services.auth.relay import Relay
+from services.auth.rows import Role, User
+
+TOPIC = "api_keys"
+"""Bus topic of revocations: `{"api_key_id", "user_id"}`; an empty key id stands for all keys of the user."""
+
+MAX_SECRETS = 1_000
+MAX_USES = 10_000
+MAX_REVOCATIONS = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What the RPCs work with; `proxy` is None where virtual keys are off."""
+
+    database: Database
+    bus: Bus
+    passwords: Passwords
+    digester: api_keys.Digester
+    seals: virtual_keys.Seals
+    openings: Relay
+    proxy: virtual_keys.Proxy | None
+    deletions: Relay | None
+    clock: Clock
+    ids: IdFactory
+    random_bytes: Callable[[int], bytes]
+
+
+class AuthServicer(AuthServiceServicer):
+    """privaterouter.auth.v1.AuthService."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._database = parts.database
+
+    async def SignUp(self, request: pb.SignUpRequest, context: Context) -> pb.SignUpResponse:
+        user, password_hash = await self._new_user(request, role="user")
+        async with self._database.transaction() as c:
+            await users.create(c, user, password_hash=password_hash)
+            session = await sessions.begin(c, user.id, session_id=self._parts.ids(), now=user.create_time)
+        await self._parts.openings.deliver(user.id)
+        return pb.SignUpResponse(user=packing.user_message(user), session=packing.session_message(session))
+
+    async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.CreateUserResponse:
+        role = packing.role(request.role or pb.USER_ROLE_USER)
+        user, password_hash = await self._new_user(request, role=role)
+        async with self._database.transaction() as c:
+            await users.create(c, user, password_hash=password_hash)
+        await self._parts.openings.deliver(user.id)
+        return pb.CreateUserResponse(user=packing.user_message(user))
+
+    async def LogIn(self, request: pb.LogInRequest, context: Context) -> pb.LogInResponse:
+        found = await self._user_and_hash(request.email)
+        # No connection is held while the password is checked, and nobody is spared the check.
+        is_right = await self._parts.passwords.is_right(request.password, found[1] if found else None)
+        async with self._database.transaction() as c:
+            if not (found and is_right and await store_users.still_active(c, found[0].id)):
+                raise InvalidCredentials("e-mail or password is wrong")
+            session = await sessions.begin(c, found[0].id, session_id=self._parts.ids(), now=self._parts.clock())
+        return pb.LogInResponse(user=packing.user_message(found[0]), session=packing.session_message(session))
+
+    async def LogOut(self, request: pb.LogOutRequest, context: Context) -> pb.LogOutResponse:
+        session_id = parse_uuid(request.session_id, "session_id")
+        async with self._database.transaction() as c:
+            await store_users.end_session(c, session_id, self._parts.clock())
+        return pb.LogOutResponse()
+
+    async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
+        user_id = parse_uuid(request.user_id, "user_id")
+        async with self._database.reader() as c:
+            user = await users.get(c, user_id)
+        return pb.GetUserResponse(user=packing.user_message(user))
+
+    async def CheckSession(self, request: pb.CheckSessionRequest, context: Context) -> pb.CheckSessionResponse:
+        session_id = parse_uuid(request.session_id, "session_id")
+        async with self._database.reader() as c:
+            session, user = await sessions.check(c, session_id, now=self._parts.clock())
+        return pb.CheckSessionResponse(user=packing.user_message(user), session=packing.session_message(session))
+
+    async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
+        wanted = page(request.limit, request.offset)
+        for field, value in (("search", request.search), ("email", request.email)):
+            checks.text(field, value, least=0, most=254)
+        async with self._database.reader() as c:
+            found, total = await store_users.users_page(c, wanted, search=request.search, email=request.email)
+        return pb.ListUsersResponse(users=map(packing.user_message, found), total=total)
+
+    async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
+        fields = checks.mask(request.update_mask.paths, allowed=users.CHANGEABLE)
+        changes = packing.user_changes(request.user, fields)
+        user_id = parse_uuid(request.user.id, "user.id")
+        async with self._database.transaction() as c:
+            user, revoked = await users.change(c, user_id, changes, now=self._parts.clock())
+        if revoked:
+            await self._announce(user_id)
+        return pb.UpdateUserResponse(user=packing.user_message(user))
+
+    async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
+        parts = self._parts
+        new = api_keys.make(
+            packing.key_settings(request),
+            user_id=parse_uuid(request.user_id, "user_id"),
+            api_key_id=parts.ids(),
+            random_bytes=parts.random_bytes,
+            now=parts.clock(),
+        )
+        if parts.proxy and parts.deletions:
+            await self._create_with_virtual_key(new, proxy=parts.proxy, deletions=parts.deletions)
+        else:
+            async with self._database.transaction() as c:
+                await api_keys.create(c, new, digester=parts.digester, virtual_key_sealed=None)
+        return pb.CreateApiKeyResponse(api_key=packing.api_key_message(new.api_key), secret=new.secret)
+
+    async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Context) -> pb.ListApiKeysResponse:
+        user_id = parse_uuid(request.user_id, "user_id")
+        wanted = page(request.limit, request.offset)
+        async with self._database.reader() as c:
+            found, total = await store_api_keys.api_keys_page(c, user_id, wanted)
+        return pb.ListApiKeysResponse(api_keys=map(packing.api_key_message, found), total=total)
+
+    async def UpdateApiKey(self, request: pb.UpdateApiKeyRequest, context: Context) -> pb.UpdateApiKeyResponse:
+        fields = checks.mask(request.update_mask.paths, allowed=api_keys.CHANGEABLE)
+        if "status" in fields and not request.api_key.status:
+            raise InvalidArgument("status must be active or disabled", field="status")
+        new = packing.key_settings(request.api_key)
+        user_id = parse_uuid(request.user_id, "user_id")
+        api_key_id = parse_uuid(request.api_key.id, "api_key.id")
+        async with self._database.transaction() as c:
+            api_key = await api_keys.change(
+                c, api_key_id, user_id=user_id, new=new, fields=fields, now=self._parts.clock()
+            )
+        await self._announce(user_id, api_key_id)
+        return pb.UpdateApiKeyResponse(api_key=packing.api_key_message(api_key))
+
+    async def DeleteApiKey(self, request: pb.DeleteApiKeyRequest, context: Context) -> pb.DeleteApiKeyResponse:
+        user_id = parse_uuid(request.user_id, "user_id")
+        api_key_id = parse_uuid(request.api_key_id, "api_key_id")
+        now = self._parts.clock()
+        async with self._database.transaction() as c:
+            if await api_keys.delete(c, api_key_id, user_id=user_id, now=now):
+                await virtual_keys.discard(c, api_key_id, now=now)
+        if self._parts.deletions:
+            self._parts.deletions.wake()
+        await self._announce(user_id, api_key_id)
+        return pb.DeleteApiKeyResponse()
+
+    async def ResolveApiKeys(self, request: pb.ResolveApiKeysRequest, context: Context) -> pb.ResolveApiKeysResponse:
+        if not 1 <= len(request.secrets) <= MAX_SECRETS:
+            raise InvalidArgument(f"secrets must have 1 to {MAX_SECRETS} entries", field="secrets")
+        async with self._database.reader() as c:
+            answers, last_sequence = await api_keys.resolve(
+                c, request.secrets, digester=self._parts.digester, now=self._parts.clock()
+            )
+        seals = self._parts.seals
+        resolved = [
+            packing.resolved_message(
+                one, virtual_key=seals.open(one.virtual_key_sealed, one.api_key.id) if one.api_key else ""
+            )
+            for one in answers
+        ]
+        return pb.ResolveApiKeysResponse(resolved=resolved, revocation_sequence=last_sequence)
+
+    async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Context) -> pb.ListRevocationsResponse:
+        after = request.after_sequence
+        async with self._database.reader() as c:
+            found = await store_api_keys.revocations_after(c, after, limit=MAX_REVOCATIONS) if after >= 0 else []
+            last_sequence = await store_api_keys.last_revocation(c)
+        return pb.ListRevocationsResponse(
+            revocations=map(packing.revocation_message, found), last_sequence=last_sequence
+        )
+
+    async def ReportApiKeyUse(self, request: pb.ReportApiKeyUseRequest, context: Context) -> pb.ReportApiKeyUseResponse:
+        if len(request.uses) > MAX_USES:
+            raise InvalidArgument(f"uses must have at most {MAX_USES} entries", field="uses")
+        ids = [parse_uuid(use.api_key_id, "uses.api_key_id") for use in request.uses]
+        times = [packing.time(use.last_use_time, "uses.last_use_time") for use in request.uses]
+        async with self._database.transaction() as c:
+            await store_api_keys.note_use(c, ids, times, now=self._parts.clock())
+        return pb.ReportApiKeyUseResponse()
+
+    async def _new_user(self, request: pb.SignUpRequest | pb.CreateUserRequest, *, role: Role) -> tuple[User, str]:
+        email = users.checked_email(request.email)
+        users.check_name(request.name)
+        passwords.check(request.password)
+        password_hash = await self._parts.passwords.hash(request.password)
+        now = self._parts.clock()
+        user = User(self._parts.ids(), email, request.name, role=role, status="active", create_time=now)
+        return user, password_hash
+
+    async def _user_and_hash(self, email: str) -> tuple[User, str] | None:
+        try:
+            address = users.checked_email(email)
+        except InvalidEmail:
+            return None
+        async with self._database.reader() as c:
+            return await store_users.user_and_hash_by_email(c, address)
+
+    async def _create_with_virtual_key(
+        self, new: api_keys.NewKey, *, proxy: virtual_keys.Proxy, deletions: Relay
+    ) -> None:
+        """Asks the proxy between two transactions; whatever fails, no virtual key is left over."""
+        api_key = new.api_key
+        async with self._database.transaction() as c:
+            await api_keys.require_room(c, api_key.user_id)
+            await virtual_keys.expect(c, api_key.id, now=api_key.create_time)
+        try:
+            virtual_key = await proxy.generate(api_key.id, user_id=api_key.user_id)
+            sealed = self._parts.seals.seal(virtual_key, api_key.id)
+            async with self._database.transaction() as c:
+                await virtual_keys.keep(c, api_key.id)
+                await api_keys.create(c, new, digester=self._parts.digester, virtual_key_sealed=sealed)
+        except AppError:
+            async with self._database.transaction() as c:
+                await virtual_keys.discard(c, api_key.id, now=self._parts.clock())
+            deletions.wake()
+            raise
+
+    async def _announce(self, user_id: UUID, api_key_id: UUID | None = None) -> None:
+        await self._parts.bus.publish(TOPIC, {"api_key_id": str(api_key_id or ""), "user_id": str(user_id)})

@@ -1,0 +1,32 @@
+"""Settings of `python -m services.auth`."""
+
+from typing import Self
+
+from pydantic import SecretStr, model_validator
+
+from kit.settings import Secret, Settings
+
+
+class AuthSettings(Settings):
+    """`billing_addr` is where billing is called; `metrics_port` empty: no metrics are served.
+
+    With `litellm_virtual_keys` every API key gets a virtual key of the LiteLLM proxy at `litellm_base_url`.
+    """
+
+    auth_database_url: str
+    auth_listen: str
+    billing_addr: str
+    redis_url: str
+    app_secret_key: Secret
+    litellm_virtual_keys: bool = False
+    litellm_base_url: str = ""
+    litellm_master_key: SecretStr = SecretStr("")
+    metrics_port: int | None = None
+    log_level: str = "info"
+
+    @model_validator(mode="after")
+    def _require_proxy(self) -> Self:
+        """Virtual keys need the proxy's address and its master key."""
+        if self.litellm_virtual_keys and not (self.litellm_base_url and self.litellm_master_key.get_secret_value()):
+            raise ValueError("LITELLM_VIRTUAL_KEYS=on also needs LITELLM_BASE_URL and LITELLM_MASTER_KEY")
+        return self

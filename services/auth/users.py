@@ -1,0 +1,96 @@
+"""Users: signing up, and what an operator may change."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from email_validator import EmailNotValidError, validate_email
+
+from kit.database import Connection
+from services.auth import api_keys, checks, store_outboxes, store_users
+from services.auth.errors import EmailTaken, InvalidEmail, LastAdmin, UserNotFound
+from services.auth.rows import Role, Status, User
+
+CHANGEABLE = ("name", "role", "status")
+# The servicer opens the account right after the commit; only where it could not is it up to the relay.
+OPENING_DELAY = timedelta(seconds=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an operator changes in a user; None: nothing."""
+
+    name: str | None
+    role: Role | None
+    status: Status | None
+
+
+def checked_email(email: str) -> str:
+    """The address in its normal form, whose case is kept before the @; InvalidEmail where it is none.
+
+    Only the syntax is judged. Names of closed networks ("ops@gateway.local") are as good as public ones.
+    """
+    try:
+        address = validate_email(email, check_deliverability=False, globally_deliverable=False)
+    except EmailNotValidError as error:
+        raise InvalidEmail(f"this is not an e-mail address: {error}", field="email") from None
+    if "." not in address.domain:
+        raise InvalidEmail("this is not an e-mail address: a domain such as example.com is missing", field="email")
+    return address.normalized
+
+
+def check_name(name: str) -> None:
+    """Refuses a name that cannot be shown, with InvalidArgument; none at all is fine."""
+    checks.text("name", name, least=0, most=checks.MAX_NAME_CHARS)
+
+
+async def create(c: Connection, user: User, *, password_hash: str) -> None:
+    """Stores a new user, and that the billing account is still to be opened. EmailTaken."""
+    if not await store_users.inserted_user(c, user, password_hash=password_hash):
+        raise EmailTaken("there is a user with this e-mail: log in instead")
+    await store_outboxes.put_in(
+        c,
+        store_outboxes.ACCOUNT_OPENINGS,
+        user.id,
+        now=user.create_time,
+        due_time=user.create_time + OPENING_DELAY,
+    )
+
+
+async def get(c: Connection, user_id: UUID) -> User:
+    """The user with this id; UserNotFound."""
+    user = await store_users.user_by_id(c, user_id)
+    if user is None:
+        raise UserNotFound("there is no user with this id")
+    return user
+
+
+async def change(c: Connection, user_id: UUID, changes: Changes, *, now: datetime) -> tuple[User, bool]:
+    """Changes a user; answers the user, and whether caches must drop the user's keys.
+
+    Disabling ends all sessions; keys stop because their owner is disabled. UserNotFound, LastAdmin.
+    """
+    if changes.role or changes.status:
+        await store_users.lock_admins(c)
+    old = await store_users.locked_user(c, user_id)
+    if old is None:
+        raise UserNotFound("there is no user with this id")
+    user = replace(
+        old,
+        name=old.name if changes.name is None else changes.name,
+        role=changes.role or old.role,
+        status=changes.status or old.status,
+    )
+    stays = not _is_active_admin(old) or _is_active_admin(user)
+    if not stays and not await store_users.is_another_active_admin(c, user_id):
+        raise LastAdmin("this is the last active admin: make another user one first")
+    await store_users.update_user(c, user)
+    if user.status == "disabled":
+        await store_users.end_sessions_of(c, user_id, now)
+    if user.status != old.status:
+        await api_keys.revoke_all(c, user_id, now=now)
+    return user, user.status != old.status
+
+
+def _is_active_admin(user: User) -> bool:
+    return user.role == "admin" and user.status == "active"
