@@ -30,6 +30,7 @@ class StackSettings(Settings):
     upstream_kind: Literal["embedded", "openai", "ollama", "litellm"] = "embedded"
     upstream_base_url: str = ""
     upstream_api_key: SecretStr = SecretStr("")
+    litellm_virtual_keys: bool = True
 
     @model_validator(mode="after")
     def _require_what_belongs_together(self) -> Self:
@@ -38,6 +39,10 @@ class StackSettings(Settings):
             raise ValueError(f"UPSTREAM_KIND={self.upstream_kind} also needs UPSTREAM_BASE_URL")
         if self.upstream_kind == "embedded" and self.upstream_base_url:
             raise ValueError("UPSTREAM_BASE_URL also needs UPSTREAM_KIND: openai, ollama or litellm")
+        if self.virtual_keys and not self.upstream_api_key.get_secret_value():
+            raise ValueError(
+                "virtual keys need LiteLLM's master key as UPSTREAM_API_KEY, or LITELLM_VIRTUAL_KEYS=false"
+            )
         named = [name for name in SERVICES if self.own_database_url(name)]
         if named and not self.database_url:
             raise ValueError(f"{named[0].upper()}_DATABASE_URL also needs DATABASE_URL, for the migrations")
@@ -47,6 +52,11 @@ class StackSettings(Settings):
     def home(self) -> Path:
         """PRIVATEROUTER_HOME as an absolute path."""
         return self.privaterouter_home.expanduser().absolute()
+
+    @property
+    def virtual_keys(self) -> bool:
+        """Whether LiteLLM is asked for a virtual key with each API key."""
+        return self.upstream_kind == "litellm" and self.litellm_virtual_keys
 
     def own_database_url(self, service: str) -> str:
         """What is set as this service's <NAME>_DATABASE_URL; empty: to be derived."""

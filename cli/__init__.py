@@ -1,0 +1,1 @@
+"""The command `privaterouter`: starts the embedded stack and operates a running one."""

@@ -1,0 +1,58 @@
+"""The command line of PrivateRouter: `privaterouter --help`."""
+
+import inspect
+from collections.abc import Callable
+
+import typer
+
+from cli import accounts, catalogue, stack, users
+
+
+STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed)
+ADMIN: tuple[Callable[..., None], ...] = (
+    users.create_admin,
+    users.list_users,
+    accounts.set_plan,
+    accounts.add_credit,
+    catalogue.set_plan_limits,
+    catalogue.add_model,
+    catalogue.set_price,
+    users.disable_user,
+)
+
+
+def build() -> typer.Typer:
+    """All commands."""
+    app = typer.Typer(
+        name="privaterouter",
+        help="Runs and operates PrivateRouter. Commands find the stack that runs in PRIVATEROUTER_HOME (.local), "
+        "or a deployed one by AUTH_ADDR, CATALOG_ADDR and BILLING_ADDR.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    admin = typer.Typer(
+        help="Users, credits, plans, models and prices of a running stack. Edges follow within two seconds.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+    )
+    for group, commands in ((app, STACK), (admin, ADMIN)):
+        for command in commands:
+            group.command(help=described(command))(command)
+    app.add_typer(admin, name="admin")
+    return app
+
+
+def described(command: Callable[..., None]) -> str:
+    """A command's docstring as its help, the examples left as they are typed."""
+    return (inspect.getdoc(command) or "").replace("For example:", "\b\nFor example:")
+
+
+def main() -> None:
+    """Exit status: 0 done, 1 failed with one line on stderr, 2 wrong usage."""
+    build()()
+
+
+if __name__ == "__main__":
+    main()

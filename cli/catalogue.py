@@ -1,0 +1,137 @@
+"""Operators' commands about models, prices and plans; edges follow within two seconds."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from cli import connect
+from cli.accounts import dollars
+from cli.connect import Clients
+from cli.errors import CommandError
+from kit.money import format_price
+from privaterouter.catalog.v1 import catalog_pb2
+
+InputPrice = Annotated[str, typer.Option(help="Dollars for a million prompt tokens.")]
+OutputPrice = Annotated[str, typer.Option(help="Dollars for a million output tokens.")]
+CachedPrice = Annotated[str, typer.Option(help="Dollars for a million cached prompt tokens. Default: as input.")]
+
+
+class Kind(StrEnum):
+    """What a model does."""
+
+    CHAT = "chat"
+    EMBEDDING = "embedding"
+
+
+def set_plan_limits(
+    plan: Annotated[str, typer.Option(help="The plan's id, such as free.")],
+    rpm: Annotated[int, typer.Option(min=1, help="Inference calls a minute for an account, over all its keys.")],
+) -> None:
+    """Change how many calls a minute a plan allows.
+
+    For example:
+        privaterouter admin set-plan-limits --plan free --rpm 60
+    """
+
+    async def command(clients: Clients) -> catalog_pb2.UpdatePlanResponse:
+        request = catalog_pb2.UpdatePlanRequest(plan=catalog_pb2.Plan(id=plan, rpm=rpm))
+        request.update_mask.paths.append("rpm")
+        return await clients.catalog.UpdatePlan(request)
+
+    changed = connect.run(command).plan
+    print(f"The plan {changed.id} allows {changed.rpm} calls a minute.")
+
+
+def set_price(
+    model: Annotated[str, typer.Option(help="The model's public name.")],
+    input_usd: InputPrice,
+    output_usd: OutputPrice,
+    cached_input_usd: CachedPrice = "",
+) -> None:
+    """Give a model a new price; requests that are running keep the old one.
+
+    For example:
+        privaterouter admin set-price --model privaterouter/fast --input-usd 0.12 --output-usd 0.36
+    """
+    wanted = price(input_usd, output_usd, cached_input_usd=cached_input_usd)
+
+    async def command(clients: Clients) -> catalog_pb2.SetModelPriceResponse:
+        return await clients.catalog.SetModelPrice(catalog_pb2.SetModelPriceRequest(public_name=model, price=wanted))
+
+    print(priced(connect.run(command).model))
+
+
+def add_model(
+    name: Annotated[str, typer.Option(help="The public name, such as privaterouter/small.")],
+    upstream_model: Annotated[str, typer.Option(help="The model's name at the upstream, such as qwen3:0.6b.")],
+    input_usd: InputPrice,
+    *,
+    output_usd: OutputPrice = "0",
+    cached_input_usd: CachedPrice = "",
+    context: Annotated[int, typer.Option(min=1, help="Tokens of prompt and output together.")] = 8192,
+    max_output_tokens: Annotated[int, typer.Option(min=0, help="Most tokens of one answer. Default: half of it.")] = 0,
+    kind: Annotated[Kind, typer.Option(help="What it does.")] = Kind.CHAT,
+    family: Annotated[str, typer.Option(help="The family, such as qwen.")] = "",
+    upstream: Annotated[str, typer.Option(help="Where it is served. Default: the upstream of the settings.")] = "",
+    dimensions: Annotated[int, typer.Option(min=0, help="Size of an embedding. 0: not known.")] = 0,
+    image_tokens: Annotated[int, typer.Option(min=0, help="Tokens that one image counts at most.")] = 1120,
+) -> None:
+    r"""Add a model; plans that allow all models allow it at once.
+
+    For example:
+        privaterouter admin add-model --name privaterouter/small --upstream-model qwen3:0.6b \
+            --input-usd 0.02 --output-usd 0.05 --context 32768
+        privaterouter admin add-model --name privaterouter/embed-large --kind embedding --upstream-model bge-m3 \
+            --input-usd 0.08 --dimensions 1024
+    """
+    chat = kind is Kind.CHAT
+    wanted = catalog_pb2.Model(
+        public_name=name,
+        family=family,
+        kind=catalog_pb2.MODEL_KIND_CHAT if chat else catalog_pb2.MODEL_KIND_EMBEDDING,
+        status=catalog_pb2.MODEL_STATUS_ACTIVE,
+        context_tokens=context,
+        max_output_tokens=(max_output_tokens or max(1, context // 2)) if chat else 0,
+        dimensions=dimensions,
+        # Upper bounds for what chat templates add, as for the models that come with the installation.
+        template_tokens=128 if chat else 16,
+        tools_tokens=1024 if chat else 0,
+        image_tokens=image_tokens if chat else 0,
+        price=price(input_usd, output_usd, cached_input_usd=cached_input_usd),
+        upstream_model=upstream_model,
+    )
+
+    async def command(clients: Clients) -> catalog_pb2.CreateModelResponse:
+        where = upstream or await default_upstream(clients, kind)
+        wanted.routes.add(upstream_name=where, upstream_model=upstream_model, weight=1)
+        return await clients.catalog.CreateModel(catalog_pb2.CreateModelRequest(model=wanted))
+
+    added = connect.run(command).model
+    print(f"Added, served by {added.routes[0].upstream_name}. {priced(added)}")
+
+
+async def default_upstream(clients: Clients, kind: Kind) -> str:
+    """The upstream that the settings describe; CommandError where the catalogue has none of that kind."""
+    answer = await clients.catalog.GetCatalog(catalog_pb2.GetCatalogRequest())
+    names = [upstream.name for upstream in answer.upstreams]
+    for name in ("default", "embedded-embed" if kind is Kind.EMBEDDING else "embedded-chat"):
+        if name in names:
+            return name
+    raise CommandError(f"Say where it is served, with --upstream: {', '.join(names) or 'there is none yet'}.")
+
+
+def price(input_usd: str, output_usd: str, *, cached_input_usd: str) -> catalog_pb2.Price:
+    """Dollars for a million tokens as a price; a wrong one is a usage error."""
+    wanted = catalog_pb2.Price(input_nanos_per_mtok=dollars(input_usd), output_nanos_per_mtok=dollars(output_usd))
+    if cached_input_usd:
+        wanted.cached_input_nanos_per_mtok = dollars(cached_input_usd)
+    return wanted
+
+
+def priced(model: catalog_pb2.Model) -> str:
+    """A model's price in a sentence."""
+    return (
+        f"{model.public_name} costs ${format_price(model.price.input_nanos_per_mtok)} for a million prompt tokens, "
+        f"${format_price(model.price.output_nanos_per_mtok)} for a million output tokens."
+    )
