@@ -101,6 +101,18 @@ class Database:
         ):
             yield connection
 
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Connection]:
+        """A connection outside any transaction, for a session lock; ended afterwards, and the lock with it.
+
+        Errors as `transaction`.
+        """
+        async with self._borrow() as connection:
+            try:
+                yield connection
+            finally:
+                connection.terminate()
+
     async def ping(self) -> bool:
         """Whether the database answers a query now; never raises."""
         try:

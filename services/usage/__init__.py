@@ -1,0 +1,1 @@
+"""Usage: what each request used, its way to billing, and reports over it."""

@@ -1,0 +1,109 @@
+"""Which final records of an account a list shows, and how many there are."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kit.database import Connection
+from kit.errors import InvalidArgument
+from kit.ids import parse_uuid
+from kit.timestamps import from_proto
+from privaterouter.usage.v1 import usage_pb2 as pb
+from services.usage import store, store_daily
+from services.usage.errors import InvalidFilter
+from services.usage.records import STATUSES, Status
+from services.usage.store_daily import Range
+
+_FIRST_YEAR = 1900
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which records of an account; None for all."""
+
+    account_id: UUID
+    model_public_name: str | None
+    api_key_id: UUID | None
+    status: Status | None
+    from_time: datetime | None
+    to_time: datetime | None
+
+
+def read_filter(account_id: UUID, message: pb.UsageFilter) -> Filter:
+    """The filter of a request; InvalidFilter when it makes no sense."""
+    status = STATUSES.get(message.status)
+    if message.status != pb.USAGE_STATUS_UNSPECIFIED and status in (None, "open"):
+        raise InvalidFilter("status is not one of a final record", field="status")
+    from_time = _time(message.from_time, "from_time") if message.HasField("from_time") else None
+    to_time = _time(message.to_time, "to_time") if message.HasField("to_time") else None
+    if from_time and to_time and from_time > to_time:
+        raise InvalidFilter("from_time is after to_time", field="from_time")
+    return Filter(
+        account_id=account_id,
+        model_public_name=read_model(message.model_public_name),
+        api_key_id=read_api_key(message.api_key_id),
+        status=status,
+        from_time=from_time,
+        to_time=to_time,
+    )
+
+
+def read_model(text: str) -> str | None:
+    """The model's name to filter by, None for all."""
+    if "\0" in text:
+        raise InvalidFilter("model_public_name is no name", field="model_public_name")
+    return text or None
+
+
+def read_api_key(text: str) -> UUID | None:
+    """The key to filter by, None for all."""
+    try:
+        return parse_uuid(text, "api_key_id") if text else None
+    except InvalidArgument as error:
+        raise InvalidFilter(error.message, field="api_key_id") from error
+
+
+def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[str, object]:
+    """The filter as conditions of `store.final_records`."""
+    every: dict[str, object] = {
+        "account_id =": wanted.account_id,
+        "model_public_name =": wanted.model_public_name,
+        "api_key_id =": wanted.api_key_id,
+        "status =": wanted.status,
+        "start_time >=": wanted.from_time,
+        "start_time <": wanted.to_time,
+        "request_id <": before_request_id,
+    }
+    return {condition: value for condition, value in every.items() if value is not None}
+
+
+async def total(connection: Connection, wanted: Filter) -> int:
+    """How many records match: from the roll-ups where they can tell, else counted."""
+    whole_days = all(
+        moment is None or moment.timetz() == time(tzinfo=UTC) for moment in (wanted.from_time, wanted.to_time)
+    )
+    if not whole_days or wanted.status not in (None, "success"):
+        return await store.count_of_final_records(connection, conditions(wanted))
+    sums = await store_daily.sums_of(
+        connection,
+        Range(
+            wanted.account_id,
+            from_day=wanted.from_time.date() if wanted.from_time else None,
+            to_day=(wanted.to_time - timedelta(days=1)).date() if wanted.to_time else None,
+            model_public_name=wanted.model_public_name,
+            api_key_id=wanted.api_key_id,
+        ),
+    )
+    return sums.requests - sums.errors if wanted.status == "success" else sums.requests
+
+
+def _time(timestamp: Timestamp, name: str) -> datetime:
+    try:
+        moment = from_proto(timestamp)
+    except OverflowError:
+        moment = datetime.min.replace(tzinfo=UTC)
+    if moment.year < _FIRST_YEAR:
+        raise InvalidFilter(f"{name} is out of range", field=name)
+    return moment

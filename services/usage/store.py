@@ -1,0 +1,126 @@
+"""SQL of usage records: every statement takes a whole batch."""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+from operator import attrgetter
+from uuid import UUID
+
+from kit.database import Connection
+from services.usage.records import Record
+
+_TYPES = {
+    **dict.fromkeys(("request_id", "worker_id", "lease_id", "account_id", "api_key_id", "price_version_id"), "uuid"),
+    **dict.fromkeys(("model_public_name", "upstream_name", "upstream_model", "endpoint"), "text"),
+    **dict.fromkeys(("status", "error_code", "finish_reason"), "text"),
+    **dict.fromkeys(("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens"), "bigint"),
+    **dict.fromkeys(("input_nanos_per_mtok", "cached_input_nanos_per_mtok", "output_nanos_per_mtok"), "bigint"),
+    **dict.fromkeys(("cost_nanos", "uncharged_nanos", "held_nanos", "latency_ms", "first_token_ms"), "bigint"),
+    **dict.fromkeys(("http_status", "revision"), "integer"),
+    **dict.fromkeys(("estimated", "streamed", "presumed"), "boolean"),
+    **dict.fromkeys(("start_time", "record_time"), "timestamptz"),
+}
+COLUMNS = ", ".join(_TYPES)
+_values = attrgetter(*_TYPES)
+
+_WRITE = f"""
+INSERT INTO usage.usage_records AS known ({COLUMNS})
+SELECT {COLUMNS}
+FROM unnest({", ".join(f"${n}::{type_}[]" for n, type_ in enumerate(_TYPES.values(), 1))}) AS new ({COLUMNS})
+ON CONFLICT (request_id) DO UPDATE
+SET {", ".join(f"{name} = EXCLUDED.{name}" for name in _TYPES if name != "request_id")}
+WHERE known.status = 'open' OR (known.presumed AND EXCLUDED.status <> 'open')
+"""
+
+
+async def known_records(connection: Connection, request_ids: Collection[UUID]) -> dict[UUID, Record]:
+    """What is known of these requests, locked until the end of the transaction."""
+    # The bounds spare the partitions of other months, which an array of ids alone would all visit.
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM usage.usage_records WHERE request_id = ANY($1::uuid[])"
+        " AND request_id >= $2 AND request_id <= $3 ORDER BY request_id FOR UPDATE",
+        list(request_ids),
+        min(request_ids),
+        max(request_ids),
+    )
+    return {row["request_id"]: Record(**row) for row in rows}
+
+
+async def write(connection: Connection, records: Sequence[Record]) -> int:
+    """Inserts or replaces records, but never a final that is not presumed; how many were written."""
+    ordered = sorted(records, key=attrgetter("request_id"))
+    answer = await connection.execute(_WRITE, *map(list, zip(*map(_values, ordered), strict=True)))
+    return int(answer.split()[-1])
+
+
+async def open_records(connection: Connection, worker_id: UUID, *, limit: int) -> list[Record]:
+    """Open records of a worker, locked until the end of the transaction."""
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM usage.usage_records WHERE worker_id = $1 AND status = 'open'"
+        " ORDER BY request_id LIMIT $2 FOR UPDATE",
+        worker_id,
+        limit,
+    )
+    return [Record(**row) for row in rows]
+
+
+async def workers_with_open_records(connection: Connection, worker_ids: Collection[UUID]) -> set[UUID]:
+    """Which of these workers have open records."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT worker_id FROM usage.usage_records WHERE worker_id = ANY($1::uuid[]) AND status = 'open'",
+        list(worker_ids),
+    )
+    return {row["worker_id"] for row in rows}
+
+
+async def final_record(connection: Connection, account_id: UUID, request_id: UUID) -> Record | None:
+    """The account's final record of this id."""
+    row = await connection.fetchrow(
+        f"SELECT {COLUMNS} FROM usage.usage_records WHERE request_id = $1 AND account_id = $2 AND status <> 'open'",
+        request_id,
+        account_id,
+    )
+    return Record(**row) if row else None
+
+
+async def final_records(
+    connection: Connection,
+    conditions: dict[str, object],
+    *,
+    limit: int,
+    offset: int,
+) -> list[Record]:
+    """Final records that meet all conditions ("column operator": value), newest first."""
+    where, values = _where(conditions)
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM usage.usage_records WHERE {where}"
+        f" ORDER BY request_id DESC LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}",
+        *values,
+        limit,
+        offset,
+    )
+    return [Record(**row) for row in rows]
+
+
+async def count_of_final_records(connection: Connection, conditions: dict[str, object]) -> int:
+    """How many final records meet all conditions ("column operator": value)."""
+    where, values = _where(conditions)
+    count: int = await connection.fetchval(f"SELECT count(*) FROM usage.usage_records WHERE {where}", *values)
+    return count
+
+
+async def create_months(connection: Connection, months: Sequence[date]) -> int:
+    """Makes the partitions of these months where they are missing; how many were."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FILTER (WHERE usage.create_month_partition(month)) FROM unnest($1::date[]) AS month",
+        months,
+    )
+    return count
+
+
+def _where(conditions: dict[str, object]) -> tuple[str, list[object]]:
+    """The conditions as SQL; `status` is a literal, since the partial indexes must be seen to fit."""
+    clauses = ["status <> 'open'"]
+    if "status =" in conditions and conditions["status ="] != "success":
+        clauses.append("status <> 'success'")
+    clauses += [f"{condition} ${number}" for number, condition in enumerate(conditions, 1)]
+    return " AND ".join(clauses), list(conditions.values())
