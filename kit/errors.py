@@ -11,10 +11,12 @@ On the wire an AppError is a `google.rpc.Status` with one `ErrorInfo` in the tra
 https://google.aip.dev/193 describes.
 """
 
+from contextlib import suppress
 from typing import ClassVar
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import ErrorInfo  # type: ignore[import-untyped]
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]
 
@@ -99,7 +101,8 @@ def unpack(error: grpc.aio.AioRpcError) -> RemoteError:
     """The error that the other side packed, or the bare status where it packed none."""
     for key, value in error.trailing_metadata() or ():
         if key == ERROR_KEY and isinstance(value, bytes):
-            return _from_status(Status.FromString(value))
+            with suppress(DecodeError):
+                return _from_status(Status.FromString(value))
     return RemoteError(error.code(), error.details() or "")
 
 

@@ -1,0 +1,80 @@
+"""Settings: where they come from, and how a bad one is told."""
+
+import os
+import secrets
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from kit.settings import Secret, Settings, load
+
+
+class Sample(Settings):
+    app_secret_key: Secret
+    edge_port: int = 8000
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A directory without a .env, and none of our variables."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("APP_SECRET_KEY", "EDGE_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def refusal(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    with pytest.raises(SystemExit) as caught:
+        load(Sample)
+    assert caught.value.code == 2
+    return capsys.readouterr().err.splitlines()
+
+
+def test_the_environment_wins_over_the_file_and_an_empty_variable_is_unset(
+    monkeypatch: pytest.MonkeyPatch, nowhere: Path
+) -> None:
+    key = secrets.token_hex(32)
+    (nowhere / ".env").write_text(f"APP_SECRET_KEY={key}\nEDGE_PORT=9000\nUNKNOWN=1\n")
+    assert load(Sample).edge_port == 9000
+    monkeypatch.setenv("EDGE_PORT", "9001")
+    assert load(Sample).edge_port == 9001
+    monkeypatch.setenv("EDGE_PORT", "")
+    settings = load(Sample)
+    assert settings.edge_port == 9000
+    assert settings.app_secret_key.get_secret_value() == key
+    assert key not in repr(settings)
+
+
+def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_SECRET_KEY", secrets.token_hex(32))
+    with pytest.raises(ValidationError):
+        load(Sample).edge_port = 1  # type: ignore[misc]
+
+
+def test_every_mistake_gets_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("EDGE_PORT", "eight thousand")
+    lines = refusal(capsys)
+    assert lines[0] == "APP_SECRET_KEY: is not set"
+    assert lines[1].startswith("EDGE_PORT: Input should be a valid integer")
+    assert len(lines) == 2
+
+
+@pytest.mark.parametrize(
+    "weak",
+    ["too brief", "x" * 64, "changeme-changeme-changeme-changeme", "ChangeMe1234567890abcdefghijklmnopq", "ab" * 20],
+)
+def test_a_weak_secret_is_refused_without_being_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], weak: str
+) -> None:
+    monkeypatch.setenv("APP_SECRET_KEY", weak)
+    (line,) = refusal(capsys)
+    assert line.startswith("APP_SECRET_KEY: is ")
+    assert line.endswith("make one with: openssl rand -hex 32")
+    assert weak not in line
+
+
+def test_what_the_error_recommends_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(50):
+        monkeypatch.setenv("APP_SECRET_KEY", os.urandom(32).hex())
+        load(Sample)
