@@ -1,7 +1,8 @@
 """An OpenAI-compatible server that misbehaves on request, and keeps its own tally.
 
-`python -m tests.support.fake_upstream` prints its port, then serves until it is killed. What a request's `user` field holds (JSON, the fields of Script)
-says how it is answered; without one it makes as many tokens as it may, of at most five bytes each, and says so.
+`python -m tests.support.fake_upstream` prints its port, then serves until it is killed. What a request's `user` field
+holds (JSON, the fields of Script) says how it is answered; without one it makes as many tokens as it may, of at most
+five bytes each, and says so.
 `GET /tally` tells, by `x-request-id`, what it was sent and what it made.
 """
 
