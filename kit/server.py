@@ -140,7 +140,7 @@ async def _until(stop: asyncio.Event, tasks: Sequence[asyncio.Future[None]]) -> 
     while not stopped.done():
         done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            if error := task.exception():
+            if not task.cancelled() and (error := task.exception()):
                 log.error("background_task_died", exc_info=error)
                 stopped.cancel()
                 return True

@@ -1,9 +1,15 @@
 """What a server tells Prometheus."""
 
+import asyncio
+import socket
+import sys
+
 import grpc
+import httpx
 import pytest
 from prometheus_client import REGISTRY
 
+from kit import metrics
 from kit.client import channel
 from kit.errors import InvalidArgument, RemoteError
 from kit.server import running
@@ -37,3 +43,21 @@ async def test_calls_are_counted_by_method_and_code_and_timed() -> None:
     seconds = REGISTRY.get_sample_value("grpc_server_handling_seconds_count", {"method": f"/{echo.NAME}/Put"})
     assert seconds is not None
     assert seconds >= 2
+
+
+async def test_a_process_shows_its_metrics_on_its_own_port_and_none_without_one() -> None:
+    metrics.start(None)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    program = f"from kit import metrics, server; metrics.start({port}); print('up', flush=True); input()"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", program), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"up\n"
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{port}/metrics")
+    assert "grpc_server_handling_seconds" in answer.text
+    await process.communicate(b"\n")
+    assert process.returncode == 0

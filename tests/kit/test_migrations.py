@@ -2,7 +2,6 @@
 
 import asyncio
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
@@ -110,20 +109,3 @@ async def test_a_migrator_that_may_not_make_roles_is_told_what_to_run(databases:
             await migrations.ensure_role(plain, "privaterouter_absent", "secret", "sample")
     finally:
         await admin.execute("DROP OWNED BY plain CASCADE; DROP ROLE plain")
-
-
-@pytest.mark.parametrize(
-    "migrator",
-    [
-        "postgresql://boss:pw@db.example:5433/router?sslmode=require",
-        "postgresql+asyncpg://boss@/router?host=/run/pg&port=5432",
-        "postgres://boss:p%40ss@[::1]/router",
-        "postgresql:///router?host=/run/pg&user=boss&password=pw",
-    ],
-)
-def test_a_service_connects_to_the_migrators_server_as_itself(migrator: str) -> None:
-    made, given = urlsplit(dsn.service_url(migrator, "sample", "s" * 32)), urlsplit(migrator)
-    assert (made.scheme, made.username) == ("postgresql", "privaterouter_sample")
-    assert made.password == dsn.service_password("sample", "s" * 32)
-    assert (made.hostname, made.port, made.path) == (given.hostname, given.port, given.path)
-    assert made.query == given.query.removesuffix("&user=boss&password=pw")

@@ -43,7 +43,8 @@ async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(tmp_path: Pa
     async with started(address) as process, channel(address) as client:
         await eventually(lambda: is_serving(client), within_s=20, what="the server")
         running_call = asyncio.create_task(echo.call(client, "Post", b"1"))
-        await asyncio.sleep(0.3)  # the call must have begun; were it not, the next assertion would fail
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGTERM)
         async with channel(address) as late:
             await eventually(lambda: refused(late), what="refusal of new calls")
@@ -57,7 +58,7 @@ async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(tmp_path: Pa
 
 async def refused(client: grpc.aio.Channel) -> bool:
     try:
-        await echo.call(client, "Post", b"0")
+        await echo.call(client, "Post")
     except RemoteError as error:
         return error.code is grpc.StatusCode.UNAVAILABLE
     return False

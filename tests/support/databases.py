@@ -24,6 +24,7 @@ class Cluster:
         """Name of a database that is migrated for these services; made when first asked for."""
         if services not in self._templates:
             name = "_".join(("template", *services))
+            await self.execute(f"DROP DATABASE IF EXISTS {name}")  # left half made by a failing migration
             await self.execute(f"CREATE DATABASE {name}")
             for service in services:
                 url = self.url_of(name)

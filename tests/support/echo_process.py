@@ -9,8 +9,11 @@ from tests.support import echo
 
 
 async def slow(request: bytes, _: object) -> bytes:
-    """Takes as many seconds as the request says."""
-    await asyncio.sleep(float(request or b"0"))
+    """Takes as many seconds as the request says, and tells when it begins."""
+    if request:
+        sys.stdout.write("begun\n")
+        sys.stdout.flush()
+        await asyncio.sleep(float(request))
     return b"slept"
 
 
