@@ -7,7 +7,6 @@ import typer
 
 from cli import accounts, catalogue, stack, users
 
-
 STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed)
 ADMIN: tuple[Callable[..., None], ...] = (
     users.create_admin,

@@ -50,7 +50,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
-        print(f"The database could not be migrated: {error}", file=sys.stderr)
+        print(f"The database could not be migrated: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     return 0
 
