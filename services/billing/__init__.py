@@ -1,0 +1,1 @@
+"""Accounts, the ledger and credit leases: all the money there is."""

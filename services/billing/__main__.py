@@ -1,0 +1,50 @@
+"""Serves accounts, the ledger and leases: `python -m services.billing`."""
+
+from kit import logs, metrics
+from kit.bus import Bus
+from kit.client import channel
+from kit.clock import utc_now
+from kit.database import Database
+from kit.ids import IdFactory
+from kit.server import run, serve
+from kit.settings import load
+from privaterouter.billing.v1 import billing_pb2
+from privaterouter.billing.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
+from privaterouter.catalog.v1 import catalog_pb2
+from services.billing.announcements import Announcer
+from services.billing.plans import Plans
+from services.billing.servicer import BillingServicer
+from services.billing.settings import BillingSettings
+from services.billing.uptime import Uptime
+
+
+async def main(settings: BillingSettings) -> None:
+    """Serve until told to stop."""
+    database = await Database.connect(settings.billing_database_url, application_name="billing")
+    bus = await Bus.connect(settings.redis_url)
+    catalog = channel(settings.catalog_addr, catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"])
+    announcer = Announcer(bus)
+    servicer = BillingServicer(
+        database, announcer=announcer, plans=Plans(catalog), clock=utc_now, ids=IdFactory(), terms=settings.terms()
+    )
+    uptime = Uptime(database, clock=utc_now, interval_s=settings.billing_beat_s)
+    try:
+        await serve(
+            name="billing",
+            listen=settings.billing_listen,
+            register=lambda server: add_BillingServiceServicer_to_server(servicer, server),
+            services=[billing_pb2.DESCRIPTOR.services_by_name["BillingService"].full_name],
+            ready=database.ping,
+            background=[uptime.run, announcer.run],
+        )
+    finally:
+        await catalog.close()
+        await bus.close()
+        await database.close()
+
+
+if __name__ == "__main__":
+    configured = load(BillingSettings)
+    logs.configure("billing", level=configured.log_level)
+    metrics.start(configured.metrics_port)
+    run(main(configured))
