@@ -107,7 +107,7 @@ class Relay:
                     continue
             if len(charges) < MOST_CHARGES:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._poll_s)
+                    await asyncio.wait_for(self._wake.wait(), min(self._poll_s, due_s - self._elapsed_s()))
 
     async def _review(self, session: Connection) -> set[UUID]:
         """The regular look at what is behind; the drained workers."""
