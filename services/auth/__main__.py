@@ -9,7 +9,7 @@ import httpx
 from kit import logs, metrics
 from kit.bus import Bus
 from kit.client import channel
-from kit.clock import utc_now
+from kit.clock import Clock, utc_now
 from kit.database import Database
 from kit.ids import IdFactory
 from kit.secrets import Sealer, derive
@@ -27,7 +27,7 @@ from services.auth.settings import AuthSettings
 
 
 @asynccontextmanager
-async def built(settings: AuthSettings) -> AsyncIterator[Parts]:
+async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Everything the RPCs work with, closed at the end."""
     app_secret = settings.app_secret_key.get_secret_value()
     async with AsyncExitStack() as stack:
@@ -53,10 +53,10 @@ async def built(settings: AuthSettings) -> AsyncIterator[Parts]:
             passwords=hashing,
             digester=Digester(app_secret),
             seals=virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys"))),
-            openings=account_openings.openings(database, BillingServiceStub(billing), clock=utc_now),
+            openings=account_openings.openings(database, BillingServiceStub(billing), clock=clock),
             proxy=proxy,
-            deletions=virtual_keys.deletions(database, proxy, clock=utc_now) if proxy else None,
-            clock=utc_now,
+            deletions=virtual_keys.deletions(database, proxy, clock=clock) if proxy else None,
+            clock=clock,
             ids=IdFactory(),
             random_bytes=os.urandom,
         )
