@@ -38,4 +38,14 @@ class EdgeSettings(Settings):
     edge_journal_dir: Path = Path(".local/journal")
     """Directory of the usage journals, on a disk that outlives the process."""
     edge_journal_sync: JournalSync = JournalSync.OFF
+    edge_host: str = "127.0.0.1"
+    """Address that both ports listen on."""
+    edge_ports_file: Path | None = None
+    """File to write the ports to once they are open, for whoever asked for free ones."""
+    edge_drain_s: float = Field(default=30.0, ge=0, le=3600)
+    """How long running requests may go on after SIGTERM."""
+    trusted_proxies: str = ""
+    """Addresses, separated by commas, whose `X-Forwarded-For` and `-Proto` are believed. Empty: none."""
+    signups_per_hour: int = Field(default=60, ge=1)
+    """Sign-ups from one address in an hour."""
     log_level: str = "info"

@@ -1,0 +1,1 @@
+"""The endpoints that people and their dashboard use: sessions, keys, money, reports, administration."""

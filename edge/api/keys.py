@@ -1,0 +1,168 @@
+"""A user's API keys."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter
+from fastapi import Query as InQuery
+from google.protobuf.field_mask_pb2 import FieldMask
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.api.session import SignedIn
+from edge.api.wire import Body, JsonRoute, Line, Moment, Page, PageQuery, Usd, identifier, timestamp, utc, utc_or_none
+from edge.deps import Deps, With
+from edge.errors import EdgeError
+from kit.money import format_usd
+from privaterouter.auth.v1 import auth_pb2 as pb
+
+STATUSES = {"active": pb.API_KEY_STATUS_ACTIVE, "disabled": pb.API_KEY_STATUS_DISABLED}
+
+router = APIRouter(prefix="/api/keys", tags=["API keys"], route_class=JsonRoute)
+
+Status = Literal["active", "disabled"]
+Limit = Annotated[Usd, Field(ge=0, description="The most that the key may spend in a UTC month. Null: no limit.")]
+Models = Annotated[
+    list[Line], Field(max_length=100, description="Models that the key may use. Empty: all that the plan allows.")
+]
+Rpm = Annotated[int, Field(ge=1, le=1_000_000, description="Requests a minute for this key. Null: the plan's alone.")]
+Expiry = Annotated[Moment, Field(description="When the key stops working. Null: never.")]
+Name = Annotated[Line, Field(min_length=1, max_length=100)]
+
+
+class NewKey(Body):
+    """A key to create."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "laptop"}]})
+
+    name: Name
+    status: Status = "active"
+    monthly_limit_usd: Limit | None = None
+    allowed_models: Models = Field(default_factory=list)
+    rpm_limit: Rpm | None = None
+    expires_at: Expiry | None = None
+
+
+class KeyChange(Body):
+    """What to change of a key: only the fields that are sent; null takes a limit away."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"name": "work laptop", "monthly_limit_usd": "5.00"}]})
+
+    name: Name = ""
+    status: Status = "active"
+    monthly_limit_usd: Limit | None = None
+    allowed_models: Models = Field(default_factory=list)
+    rpm_limit: Rpm | None = None
+    expires_at: Expiry | None = None
+
+
+class Key(BaseModel):
+    """An API key, without its secret."""
+
+    id: str
+    name: str
+    key_prefix: str = Field(examples=["sk-pr-live-7Q2f"])
+    status: Status
+    monthly_limit_usd: str | None
+    allowed_models: list[str]
+    rpm_limit: int | None
+    expires_at: datetime | None
+    last_used_at: datetime | None = Field(description="About ten seconds late.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, key: pb.ApiKey) -> Self:
+        """A key as answers show one."""
+        return cls(
+            id=key.id,
+            name=key.name,
+            key_prefix=key.key_prefix,
+            status="active" if key.status == pb.API_KEY_STATUS_ACTIVE else "disabled",
+            monthly_limit_usd=format_usd(key.monthly_limit_nanos) if key.HasField("monthly_limit_nanos") else None,
+            allowed_models=list(key.allowed_models),
+            rpm_limit=key.rpm_limit if key.HasField("rpm_limit") else None,
+            expires_at=utc_or_none(key.expire_time if key.HasField("expire_time") else None),
+            last_used_at=utc_or_none(key.last_use_time if key.HasField("last_use_time") else None),
+            created_at=utc(key.create_time),
+        )
+
+
+class CreatedKey(BaseModel):
+    """A new key with its secret, which is shown here and never again."""
+
+    key: str = Field(examples=["sk-pr-live-7Q2f..."])
+    api_key: Key
+
+
+@router.get("")
+async def list_keys(login: SignedIn, query: Annotated[PageQuery, InQuery()], deps: With) -> Page[Key]:
+    """The keys that are not deleted, newest first."""
+    request = pb.ListApiKeysRequest(user_id=login.user.id, limit=query.limit, offset=query.offset)
+    answer = await deps.clients.auth.ListApiKeys(request)
+    items = [Key.of(key) for key in answer.api_keys]
+    return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
+
+
+@router.post("", status_code=201)
+async def create_key(login: SignedIn, body: NewKey, deps: With) -> CreatedKey:
+    """Create a key. Keep the answer's `key`: it cannot be shown again."""
+    require_models(deps, body.allowed_models)
+    answer = await deps.clients.auth.CreateApiKey(
+        pb.CreateApiKeyRequest(
+            user_id=login.user.id,
+            name=body.name,
+            status=STATUSES[body.status],
+            monthly_limit_nanos=body.monthly_limit_usd,
+            allowed_models=body.allowed_models,
+            rpm_limit=body.rpm_limit,
+            expire_time=timestamp(body.expires_at),
+        )
+    )
+    return CreatedKey(key=answer.secret, api_key=Key.of(answer.api_key))
+
+
+@router.patch("/{key_id}")
+async def change_key(key_id: str, login: SignedIn, body: KeyChange, deps: With) -> Key:
+    """Change a key. It takes effect within a second or so, on running keys too."""
+    fields = {
+        "name": "name",
+        "status": "status",
+        "monthly_limit_usd": "monthly_limit_nanos",
+        "allowed_models": "allowed_models",
+        "rpm_limit": "rpm_limit",
+        "expires_at": "expire_time",
+    }
+    if not body.model_fields_set:
+        raise EdgeError("invalid_body", f"Send at least one of: {', '.join(fields)}.")
+    require_models(deps, body.allowed_models)
+    api_key = pb.ApiKey(
+        id=_key_id(key_id),
+        name=body.name,
+        status=STATUSES[body.status],
+        monthly_limit_nanos=body.monthly_limit_usd,
+        allowed_models=body.allowed_models,
+        rpm_limit=body.rpm_limit,
+        expire_time=timestamp(body.expires_at),
+    )
+    mask = FieldMask(paths=[fields[name] for name in sorted(body.model_fields_set)])
+    request = pb.UpdateApiKeyRequest(user_id=login.user.id, api_key=api_key, update_mask=mask)
+    return Key.of((await deps.clients.auth.UpdateApiKey(request)).api_key)
+
+
+@router.delete("/{key_id}", status_code=204)
+async def delete_key(key_id: str, login: SignedIn, deps: With) -> None:
+    """Delete a key for good."""
+    request = pb.DeleteApiKeyRequest(user_id=login.user.id, api_key_id=_key_id(key_id))
+    await deps.clients.auth.DeleteApiKey(request)
+
+
+def require_models(deps: Deps, names: list[str]) -> None:
+    """Refuse names that the catalogue does not have: a typing mistake would lock everything out."""
+    unknown = [name for name in names if name not in deps.catalogue.current().models] if names else []
+    if unknown:
+        raise EdgeError(
+            "invalid_body", f"There is no model {unknown[0]!r}. GET /api/models lists them.", param="allowed_models"
+        )
+
+
+def _key_id(given: str) -> str:
+    return identifier(given, code="api_key_not_found", what="API key")

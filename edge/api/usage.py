@@ -1,0 +1,261 @@
+"""What a user's calls used: the list, one call, sums, and all of it as CSV."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from fastapi import APIRouter
+from fastapi import Query as InQuery
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, Field
+
+from edge.api import usage_csv
+from edge.api.session import SignedIn
+from edge.api.wire import Line, Moment, Page, PageQuery, Query, identifier, timestamp, utc
+from edge.deps import With
+from edge.errors import EdgeError
+from kit.money import cost_nanos, format_price, format_usd
+from privaterouter.usage.v1 import usage_pb2 as pb
+
+router = APIRouter(prefix="/api/usage", tags=["Usage"])
+
+Status = Literal["success", "error", "cancelled", "interrupted"]
+STATUSES: dict[pb.UsageStatus.ValueType, Status] = {
+    pb.USAGE_STATUS_SUCCESS: "success",
+    pb.USAGE_STATUS_ERROR: "error",
+    pb.USAGE_STATUS_CANCELLED: "cancelled",
+    pb.USAGE_STATUS_INTERRUPTED: "interrupted",
+}
+NUMBERS = {name: number for number, name in STATUSES.items()}
+GROUPS = {
+    "day": pb.SUMMARY_GROUP_DAY,
+    "model": pb.SUMMARY_GROUP_MODEL,
+    "key": pb.SUMMARY_GROUP_API_KEY,
+}
+
+
+class Filter(Query):
+    """Which events to answer; each end of the time span may be left open."""
+
+    model: Line | None = None
+    key_id: Line | None = None
+    status: Status | None = None
+    from_time: Moment | None = Field(None, alias="from", description="Only from this time on.")
+    to_time: Moment | None = Field(None, alias="to", description="Only before this time.")
+
+    def pack(self) -> pb.UsageFilter:
+        """As usage takes it. EdgeError invalid_parameter for a span that ends before it begins."""
+        if self.from_time and self.to_time and self.from_time > self.to_time:
+            raise EdgeError("invalid_parameter", "`from` is after `to`.", param="from")
+        return pb.UsageFilter(
+            model_public_name=self.model or "",
+            api_key_id=_key_id(self.key_id),
+            status=NUMBERS[self.status] if self.status else pb.USAGE_STATUS_UNSPECIFIED,
+            from_time=timestamp(self.from_time),
+            to_time=timestamp(self.to_time),
+        )
+
+
+class ListQuery(Filter, PageQuery):
+    """Which page of which events."""
+
+
+class SummaryQuery(Query):
+    """What to sum up: whole UTC days, both included."""
+
+    group_by: Literal["day", "model", "key"] = "day"
+    model: Line | None = None
+    key_id: Line | None = None
+    from_day: Moment | None = Field(None, alias="from", description="Only from this UTC day on.")
+    to_day: Moment | None = Field(None, alias="to", description="Only up to and with this UTC day.")
+
+
+class Event(BaseModel):
+    """What one call used."""
+
+    id: str = Field(description="The call's `x-request-id`.")
+    model_public_name: str
+    api_key_id: str
+    endpoint: str
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_usd: str = Field(examples=["0.0000041"])
+    uncharged_usd: str = Field(description="What was used and not charged: a failed call costs nothing.")
+    latency_ms: int
+    first_token_ms: int | None
+    status: Status
+    http_status: int
+    error_code: str | None
+    finish_reason: str | None
+    streamed: bool
+    estimated: bool = Field(description="Whether the tokens are our own count, as the upstream gave none.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, record: pb.UsageRecord) -> Self:
+        """A record as answers show one."""
+        return cls(
+            id=record.request_id,
+            model_public_name=record.model_public_name,
+            api_key_id=record.api_key_id,
+            endpoint=record.endpoint,
+            input_tokens=record.input_tokens,
+            cached_input_tokens=record.cached_input_tokens,
+            output_tokens=record.output_tokens,
+            reasoning_tokens=record.reasoning_tokens,
+            cost_usd=format_usd(record.cost_nanos),
+            uncharged_usd=format_usd(record.uncharged_nanos),
+            latency_ms=record.latency_ms,
+            first_token_ms=record.first_token_ms if record.HasField("first_token_ms") else None,
+            status=STATUSES[record.status],
+            http_status=record.http_status,
+            error_code=record.error_code or None,
+            finish_reason=record.finish_reason or None,
+            streamed=record.streamed,
+            estimated=record.estimated,
+            created_at=utc(record.start_time),
+        )
+
+
+class PriceLine(BaseModel):
+    """One class of tokens of a call; the lines' amounts add up to the call's cost before limits."""
+
+    item: Literal["input", "cached_input", "output"]
+    tokens: int
+    usd_per_mtok: str
+    amount_usd: str
+
+
+class EventDetail(BaseModel):
+    """One call with how its cost came about."""
+
+    event: Event
+    price_version_id: str
+    price_lines: list[PriceLine]
+
+
+class Sums(BaseModel):
+    """Sums over calls."""
+
+    requests: int
+    errors: int = Field(description="Calls that did not end in success.")
+    input_tokens: int
+    output_tokens: int
+    cost_usd: str
+
+    @classmethod
+    def values(cls, row: pb.SummaryRow) -> dict[str, int | str]:
+        """The fields of a row."""
+        return {
+            "requests": row.requests,
+            "errors": row.errors,
+            "input_tokens": row.input_tokens,
+            "output_tokens": row.output_tokens,
+            "cost_usd": format_usd(row.cost_nanos),
+        }
+
+
+class Group(Sums):
+    """Sums over the calls of one day, model or key."""
+
+    group: str = Field(description="The day, the model's public name, or the key's id.")
+
+
+class Summary(BaseModel):
+    """Sums by group, and over all."""
+
+    group_by: Literal["day", "model", "key"]
+    items: list[Group]
+    totals: Sums
+
+
+@router.get("")
+async def list_usage(login: SignedIn, query: Annotated[ListQuery, InQuery()], deps: With) -> Page[Event]:
+    """The calls, newest first."""
+    request = pb.ListUsageRequest(account_id=login.user.id, filter=query.pack(), limit=query.limit, offset=query.offset)
+    answer = await deps.clients.usage.ListUsage(request)
+    items = [Event.of(record) for record in answer.records]
+    return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
+
+
+@router.get("/summary")
+async def summary(login: SignedIn, query: Annotated[SummaryQuery, InQuery()], deps: With) -> Summary:
+    """Sums by day, model or key."""
+    request = pb.SummarizeUsageRequest(
+        account_id=login.user.id,
+        group=GROUPS[query.group_by],
+        from_day=_day(query.from_day),
+        to_day=_day(query.to_day),
+        model_public_name=query.model or "",
+        api_key_id=_key_id(query.key_id),
+    )
+    answer = await deps.clients.usage.SummarizeUsage(request)
+    return Summary(
+        group_by=query.group_by,
+        items=[Group.model_validate(Sums.values(row) | {"group": row.group_value}) for row in answer.rows],
+        totals=Sums.model_validate(Sums.values(answer.total)),
+    )
+
+
+@router.get(
+    "/export.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def export(login: SignedIn, query: Annotated[Filter, InQuery()], deps: With) -> StreamingResponse:
+    """All calls that match, as CSV, newest first."""
+    lines = usage_csv.lines(deps.clients.usage, login.user.id, matching=query.pack())
+    # The first page comes before the headers, so that a failure is still an answer.
+    first = await anext(lines)
+
+    return StreamingResponse(
+        usage_csv.following(first, lines),
+        media_type="text/csv; charset=utf-8",
+        headers={"content-disposition": 'attachment; filename="usage.csv"'},
+    )
+
+
+@router.get("/{request_id}")
+async def one(request_id: str, login: SignedIn, deps: With) -> EventDetail:
+    """One call, with how its cost came about."""
+    known = identifier(request_id, code="usage_not_found", what="usage event")
+    answer = await deps.clients.usage.GetUsage(pb.GetUsageRequest(account_id=login.user.id, request_id=known))
+    record = answer.record
+    return EventDetail(
+        event=Event.of(record), price_version_id=record.price_version_id, price_lines=price_lines(record)
+    )
+
+
+def price_lines(record: pb.UsageRecord) -> list[PriceLine]:
+    """A line for each class of tokens. Each amount is what the line adds to the rounded-up sum so far."""
+    parts: list[tuple[Literal["input", "cached_input", "output"], int, int]] = [
+        ("input", record.input_tokens - record.cached_input_tokens, record.input_nanos_per_mtok),
+        ("cached_input", record.cached_input_tokens, record.cached_input_nanos_per_mtok),
+        ("output", record.output_tokens, record.output_nanos_per_mtok),
+    ]
+    lines, before, priced = [], 0, []
+    for item, tokens, nanos_per_mtok in parts:
+        priced.append((tokens, nanos_per_mtok))
+        total = cost_nanos(*priced)
+        if tokens:
+            lines.append(
+                PriceLine(
+                    item=item,
+                    tokens=tokens,
+                    usd_per_mtok=format_price(nanos_per_mtok),
+                    amount_usd=format_usd(total - before),
+                )
+            )
+        before = total
+    return lines
+
+
+def _key_id(given: str | None) -> str:
+    if not given:
+        return ""
+    return identifier(given, code="api_key_not_found", what="API key")
+
+
+def _day(moment: datetime | None) -> str:
+    return moment.date().isoformat() if moment else ""

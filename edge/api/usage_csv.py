@@ -1,0 +1,84 @@
+"""Usage as CSV, a page at a time, so that its length costs no memory."""
+
+import csv
+import io
+from collections.abc import AsyncIterator, Iterable
+
+from kit.money import format_usd
+from kit.timestamps import from_proto
+from privaterouter.usage.v1 import usage_pb2 as pb
+from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceStub
+
+PAGE = 1_000
+HEADER = (
+    "id",
+    "created_at",
+    "model_public_name",
+    "api_key_id",
+    "endpoint",
+    "status",
+    "input_tokens",
+    "cached_input_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_usd",
+    "uncharged_usd",
+    "latency_ms",
+    "error_code",
+    "finish_reason",
+)
+
+
+async def lines(usage: UsageServiceStub, account_id: str, *, matching: pb.UsageFilter) -> AsyncIterator[str]:
+    """The header with the first page, then the other pages. Raises RemoteError."""
+    before = ""
+    header: tuple[str, ...] | None = HEADER
+    while True:
+        request = pb.ListUsageRequest(account_id=account_id, filter=matching, limit=PAGE, before_request_id=before)
+        records = (await usage.ListUsage(request)).records
+        yield _text(header, records)
+        if len(records) < PAGE:
+            return
+        before, header = records[-1].request_id, None
+
+
+async def following(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
+    """`first`, then `rest`."""
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _text(header: tuple[str, ...] | None, records: Iterable[pb.UsageRecord]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    if header:
+        writer.writerow(header)
+    for record in records:
+        writer.writerow([_harmless(value) for value in _row(record)])
+    return out.getvalue()
+
+
+def _row(record: pb.UsageRecord) -> tuple[object, ...]:
+    return (
+        record.request_id,
+        from_proto(record.start_time).isoformat().replace("+00:00", "Z"),
+        record.model_public_name,
+        record.api_key_id,
+        record.endpoint,
+        pb.UsageStatus.Name(record.status).removeprefix("USAGE_STATUS_").lower(),
+        record.input_tokens,
+        record.cached_input_tokens,
+        record.output_tokens,
+        record.reasoning_tokens,
+        format_usd(record.cost_nanos),
+        format_usd(record.uncharged_nanos),
+        record.latency_ms,
+        record.error_code,
+        record.finish_reason,
+    )
+
+
+def _harmless(value: object) -> object:
+    """Texts that a spreadsheet would run as a formula get a quote in front; upstreams choose some of them."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
