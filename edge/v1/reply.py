@@ -54,7 +54,7 @@ class Reply:
 
     def keep_alive(self) -> None:
         """Sends a comment, and the head before it, without waiting: called by a timer while nothing arrives."""
-        if self._beat is None:
+        if self._beat is None or self._beat.done():
             self._beat = asyncio.get_running_loop().create_task(self._send_keep_alive())
 
     async def _send_keep_alive(self) -> None:

@@ -1,0 +1,28 @@
+"""A gateway for each test, and one misbehaving upstream for all of them."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from edge.v1.exchange import Patience
+from tests.edge.v1.gateway import Gateway, running_gateway
+from tests.support.processes import fake_upstream
+
+# Real waits, scaled: what takes minutes in production takes parts of a second here.
+PATIENCE = Patience(first_byte_s=1.0, idle_s=1.0, total_s=20.0, keep_alive_s=0.3, usage_s=0.5, tick_s=0.05)
+
+
+@pytest.fixture(scope="session")
+def upstream_url() -> Iterator[str]:
+    """Base URL of the misbehaving upstream."""
+    with fake_upstream() as url:
+        yield url
+
+
+@pytest.fixture
+async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
+    """A gateway; when the test is over nothing runs and nothing is held."""
+    async with running_gateway(upstream_url, patience=PATIENCE) as running:
+        yield running
+        assert len(running.running) == 0
+        assert running.purse.held == set()

@@ -1,0 +1,234 @@
+"""The hot path under a real server and in front of a real upstream process; look-ups and money are typed stand-ins."""
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from edge.errors import EdgeError
+from edge.limits.rates import RateAnswer, Rates
+from edge.lookup.accounts import Accounts
+from edge.lookup.api_keys import ApiKeys
+from edge.lookup.callers import Caller
+from edge.lookup.catalogue import Catalogue, Model, Plan, Price, Route, Snapshot, Upstream
+from edge.money.holds import Hold
+from edge.money.path import MoneyPath
+from edge.money.records import Record, Status
+from edge.upstream.client import AiohttpClient
+from edge.v1.callers import Callers
+from edge.v1.endpoints import ENDPOINTS
+from edge.v1.exchange import Patience, Running
+from edge.v1.inference import Inference, Parts
+from kit.ids import IdFactory
+
+CALLER = Caller("key-1", "account-1", None, frozenset(), None, None, virtual_key="")
+PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000)
+
+
+def model(name: str, **changes: Any) -> Model:
+    """A chat model on the upstream `default`."""
+    return replace(
+        Model(
+            id=name,
+            public_name=name,
+            family="test",
+            kind="chat",
+            context_tokens=8192,
+            max_output_tokens=1000,
+            dimensions=0,
+            template_tokens=10,
+            tools_tokens=100,
+            image_tokens=1000,
+            price=PRICE,
+            routes=(Route("default", "hidden:latest", 1, 0),),
+            create_time=datetime(2026, 1, 1, tzinfo=UTC),
+            upstream_model="hidden:latest",
+        ),
+        **changes,
+    )
+
+
+class KnownKeys(ApiKeys):
+    """Knows one key."""
+
+    def __init__(self) -> None:
+        self.caller = CALLER
+
+    def cached(self, secret: str) -> Caller | None:
+        return self.caller if secret == "sk-pr-good" else None
+
+    async def resolve(self, secret: str) -> Caller:
+        raise EdgeError("invalid_api_key", "This API key is not valid.")
+
+    def note_use(self, caller: Caller) -> None:
+        pass
+
+
+class OnePlan(Accounts):
+    """Every account is on the plan `test`."""
+
+    def __init__(self) -> None:
+        pass
+
+    def cached(self, account_id: str) -> str | None:
+        return "test"
+
+
+class Fixed(Catalogue):
+    """One snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+
+    def current(self) -> Snapshot:
+        return self.snapshot
+
+
+class Generous(Rates):
+    """Allows everything until told otherwise."""
+
+    def __init__(self) -> None:
+        self.answer = RateAnswer(allowed=True, limit=60, remaining=59, reset_s=1.0, retry_after_s=0)
+
+    async def check(self, account_id: str, rpm: int, api_key_id: str, key_rpm: int | None) -> RateAnswer:
+        return self.answer
+
+
+class Purse(MoneyPath):
+    """Holds from a balance, as a lease would, and keeps the final records."""
+
+    def __init__(self) -> None:
+        self.balance_nanos = 10**12
+        self.opened: list[Record] = []
+        self.final: list[Record] = []
+        self.held: set[Hold] = set()
+
+    def try_hold(self, *, account_id: str, api_key_id: str, full_nanos: int) -> Hold | None:
+        return None
+
+    async def hold(
+        self, *, account_id: str, api_key_id: str, monthly_limit_nanos: int | None, full_nanos: int, least_nanos: int
+    ) -> Hold:
+        if self.balance_nanos < least_nanos:
+            raise EdgeError("insufficient_credits", "Top up.")
+        hold = Hold(None, min(full_nanos, self.balance_nanos))
+        self.balance_nanos -= hold.nanos
+        self.held.add(hold)
+        return hold
+
+    def release(self, hold: Hold) -> None:
+        self.balance_nanos += hold.nanos
+        self.held.remove(hold)
+
+    def open(self, hold: Hold, record: Record) -> None:
+        assert record.status is Status.OPEN
+        self.opened.append(record)
+
+    async def finish(self, hold: Hold, record: Record) -> None:
+        assert record.status is not Status.OPEN
+        record.uncharged_nanos += max(0, record.cost_nanos - hold.nanos)
+        record.cost_nanos = min(record.cost_nanos, hold.nanos)
+        self.balance_nanos += hold.nanos - record.cost_nanos
+        self.held.remove(hold)
+        self.final.append(record)
+
+
+@dataclass
+class Gateway:
+    """A running hot path, and a client of it."""
+
+    url: str
+    upstream_url: str
+    http: aiohttp.ClientSession
+    keys: KnownKeys
+    rates: Generous
+    purse: Purse
+    running: Running
+    catalogue: Fixed
+
+    def post(self, path: str = "/v1/chat/completions", *, timeout_s: float = 30, **fields: Any) -> Any:
+        """A request, to be used as a context; `script` says how the upstream answers, `timeout_s` when we leave."""
+        headers = {"authorization": "Bearer sk-pr-good"}
+        timeout = aiohttp.ClientTimeout(timeout_s)
+        return self.http.post(self.url + path, json=body(path, **fields), headers=headers, timeout=timeout)
+
+    async def tally(self, request_id: str) -> Any:
+        """What the upstream knows of a request; None where it never saw it."""
+        async with self.http.get(self.upstream_url + "/tally") as response:
+            return (await response.json()).get(request_id)
+
+
+def body(path: str, *, script: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """A request body for an endpoint."""
+    givens: dict[str, dict[str, Any]] = {
+        "/v1/chat/completions": {"model": "test/chat", "messages": [{"role": "user", "content": "Hi."}]},
+        "/v1/completions": {"model": "test/chat", "prompt": "Hi."},
+        "/v1/embeddings": {"model": "test/embed", "input": "Hi."},
+    }
+    given = givens[path]
+    if script is not None:
+        given["user"] = json.dumps(script)
+    return given | fields
+
+
+@asynccontextmanager
+async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIterator[Gateway]:
+    """A gateway in front of this upstream, on a port of its own."""
+    upstream = Upstream("default", "openai", upstream_url, "upstream-secret", virtual_keys=False)
+    models = [
+        model("test/chat"),
+        model("test/embed", kind="embedding", max_output_tokens=0),
+        model("test/forbidden"),
+        model("test/nowhere", routes=()),
+        model("test/down", routes=(Route("down", "hidden:latest", 1, 0),)),
+        model("test/virtual", routes=(Route("proxy", "hidden:latest", 1, 0),)),
+    ]
+    allowed = frozenset(one.public_name for one in models) - {"test/forbidden"}
+    plan = Plan(
+        "test", "Test", 0, 0, 60, all_models=False, allowed_models=allowed, monthly_quota_tokens=None, position=0
+    )
+    upstreams = {
+        "default": upstream,
+        "down": replace(upstream, name="down", base_url="http://127.0.0.1:1"),
+        "proxy": replace(upstream, name="proxy", kind="litellm", virtual_keys=True),
+    }
+    snapshot = Snapshot(1, {one.public_name: one for one in models}, {"test": plan}, upstreams)
+    keys, rates, purse, catalogue, running = KnownKeys(), Generous(), Purse(), Fixed(snapshot), Running(patience)
+    client = AiohttpClient()
+    inference = Inference(
+        Parts(
+            callers=Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue),
+            rates=rates,
+            money=purse,
+            client=client,
+            running=running,
+            new_id=IdFactory(time.time_ns, os.urandom),
+            now_ns=time.time_ns,
+            random=random.random,
+            max_body_bytes=1024 * 1024,
+        )
+    )
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await inference(ENDPOINTS[scope["path"]], scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="httptools"))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    async with aiohttp.ClientSession() as http:
+        yield Gateway(f"http://127.0.0.1:{port}", upstream_url, http, keys, rates, purse, running, catalogue)
+    server.should_exit = True
+    await serving
+    await client.close()
