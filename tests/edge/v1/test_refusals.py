@@ -147,28 +147,33 @@ async def test_a_model_without_a_server_is_a_503(gateway: Gateway) -> None:
         assert (await error(response))[:3] == (503, "upstream_error", "upstream_unavailable")
 
 
+FAILURES = [
+    ({"status": 500}, 502, "upstream_failed"),
+    ({"status": 302, "headers": {"location": "http://elsewhere/"}}, 502, "upstream_failed"),
+    ({"status": 401}, 502, "upstream_failed"),
+    ({"status": 404}, 502, "upstream_failed"),
+    ({"status": 429, "headers": {"retry-after": "7"}}, 503, "upstream_unavailable"),
+    ({"body": "not json"}, 502, "upstream_failed"),
+    ({"body": "[1]"}, 502, "upstream_failed"),
+    ({"body": "{}"}, 502, "upstream_failed"),
+    ({"body": '{"error": "model runner has unexpectedly stopped"}'}, 502, "upstream_failed"),
+    ({"body": '{"choices": [', "cut_after_bytes": 5}, 502, "upstream_failed"),
+]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
-@pytest.mark.parametrize(
-    "script,status,code",
-    [
-        ({"status": 500}, 502, "upstream_failed"),
-        ({"status": 302, "headers": {"location": "http://elsewhere/"}}, 502, "upstream_failed"),
-        ({"status": 401}, 502, "upstream_failed"),
-        ({"status": 404}, 502, "upstream_failed"),
-        ({"status": 429, "headers": {"retry-after": "7"}}, 503, "upstream_unavailable"),
-        ({"body": "not json"}, 502, "upstream_failed"),
-        ({"body": "[1]"}, 502, "upstream_failed"),
-        ({"body": "{}"}, 502, "upstream_failed"),
-        ({"body": '{"error": "model runner has unexpectedly stopped"}'}, 502, "upstream_failed"),
-        ({"body": '{"choices": [', "cut_after_bytes": 5}, 502, "upstream_failed"),
-        ({"before_headers_s": 30}, 504, "upstream_timeout"),
-    ],
-)
+@pytest.mark.parametrize("script,status,code", FAILURES)
 async def test_a_failing_upstream_is_a_5xx_and_costs_nothing(
     gateway: Gateway, script: dict[str, Any], status: int, code: str, streamed: bool
 ) -> None:
-    if streamed and status == 504:
-        pytest.skip("a stream gets its headers before this time-out: tests/edge/v1/test_stream.py")
+    await fails(gateway, script, status, code, streamed=streamed)
+
+
+async def test_a_silent_upstream_is_a_504_and_costs_nothing(gateway: Gateway) -> None:
+    await fails(gateway, {"before_headers_s": 30}, 504, "upstream_timeout", streamed=False)
+
+
+async def fails(gateway: Gateway, script: dict[str, Any], status: int, code: str, *, streamed: bool) -> None:
     async with gateway.post(stream=streamed, script=script) as response:
         got = await error(response)
         assert got[:3] == (status, "upstream_error", code)
