@@ -32,6 +32,7 @@ class Auth:
 
     stub: AuthServiceStub
     admin: "asyncpg.Connection[asyncpg.Record]"
+    watcher: "asyncpg.Connection[asyncpg.Record]"
     parts: Parts
     clock: Time
     billing: FakeBilling
@@ -120,8 +121,8 @@ def start(databases: Databases, redis_url: str) -> Start:
             ) as target,
             client.channel(target, pb.DESCRIPTOR.services_by_name["AuthService"], timeout_s=30) as channel,
         ):
-            admin = await databases.admin(url)
-            auth = Auth(AuthServiceStub(channel), admin, parts, clock, billing, proxy)
+            admin, watcher = await databases.admin(url), await databases.admin(url)
+            auth = Auth(AuthServiceStub(channel), admin, watcher, parts, clock, billing, proxy)
             yield auth
             await cancelled(auth.tasks)
 
@@ -150,8 +151,9 @@ async def refusal(call: Coroutine[Any, Any, Any] | Any) -> tuple[str, str, dict[
 
 
 async def someone_waits_for_a_lock(auth: Auth) -> bool:
-    """Whether a statement of the service waits for a lock at this moment."""
-    waiting: bool = await auth.admin.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE application_name = 'auth' AND wait_event_type = 'Lock')"
+    """Whether a statement of the service waits for a lock; asked outside transactions, which see one moment only."""
+    waiting: bool = await auth.watcher.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND application_name = 'auth' AND wait_event_type = 'Lock')"
     )
     return waiting
