@@ -1,0 +1,93 @@
+"""uvicorn as we need it: two ports of one application, and a stop that lets running answers finish."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+import uvicorn
+import uvloop
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+BACKLOG = 2048
+KEEP_ALIVE_S = 75
+"""Longer than the 60 s of common load balancers, so that they close idle connections first."""
+GRACE_S = 5.0
+"""After the drain: for the last bytes to go out."""
+
+
+class Server(uvicorn.Server):
+    """Serves `application` on open sockets; `drain` runs as soon as it accepts no more, and must end in `drain_s`."""
+
+    def __init__(
+        self, application: ASGIApp, *, drain: Callable[[], Awaitable[None]], drain_s: float, trusted_proxies: str
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                loop="uvloop",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=int(drain_s + GRACE_S),
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=trusted_proxies,
+            )
+        )
+        self._drain = drain
+
+    def stop(self) -> None:
+        """Begin to stop; the second time, stop without waiting for answers."""
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Open for requests. RuntimeError where a slow stand-in for uvloop or httptools was taken."""
+        if not isinstance(asyncio.get_running_loop(), uvloop.Loop):
+            raise RuntimeError("the edge must run on uvloop")
+        if self.config.http_protocol_class is not HttpToolsProtocol:
+            raise RuntimeError("the edge must parse HTTP with httptools")
+        await super().startup(sockets)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and wait for running answers."""
+        draining = asyncio.ensure_future(self._drain())
+        await super().shutdown(sockets)
+        draining.cancel()
+        await asyncio.gather(draining, return_exceptions=True)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: ours must not end the process before the money is settled."""
+        yield
+
+
+def listen(host: str, ports: Sequence[int]) -> list[socket.socket]:
+    """Sockets bound to these ports (0: any free one). OSError, naming the port, where one is taken."""
+    sockets: list[socket.socket] = []
+    for port in ports:
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        sockets.append(bound)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((host, port))
+            # Taken ports show here at the latest, before anything else has been started.
+            bound.listen(BACKLOG)
+        except OSError as error:
+            for opened in sockets:
+                opened.close()
+            raise OSError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
+        bound.setblocking(False)
+    return sockets
+
+
+def port_of(bound: socket.socket) -> int:
+    """The port that a socket got."""
+    port: int = bound.getsockname()[1]
+    return port
