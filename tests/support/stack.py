@@ -12,6 +12,7 @@ from deploy.local import places
 from deploy.local.home import Home
 from deploy.local.places import Places
 
+READY_WITHIN_S = 90.0
 PRIVATEROUTER = Path(sys.executable).with_name("privaterouter")
 
 
@@ -29,13 +30,9 @@ class RunningStack:
         assert found, self.output()
         return found
 
-    def environment(self) -> dict[str, str]:
-        """The environment in which the command line finds this stack."""
-        return environment(self.home.root)
-
-    def command(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    def command(self, *arguments: str, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
         """Run `privaterouter ...` against this stack."""
-        return privaterouter(*arguments, home=self.home.root, stdin=stdin)
+        return privaterouter(*arguments, home=self.home.root, stdin=stdin, **settings)
 
     def output(self) -> str:
         """All that it has printed so far."""
@@ -48,12 +45,12 @@ class RunningStack:
 
 
 @contextmanager
-def running_stack(home: Path, *, ready_within_s: float = 90, **settings: str) -> Iterator[RunningStack]:
+def running_stack(home: Path, **settings: str) -> Iterator[RunningStack]:
     """Start a stack, wait for its ready line and stop it in the end; its directory stays."""
     with started_stack(home, **settings) as stack:
         until(
             lambda: stack.process.poll() is not None or places.read(stack.home.places) is not None,
-            within_s=ready_within_s,
+            within_s=READY_WITHIN_S,
             what=stack.output,
         )
         assert stack.process.poll() is None, stack.output()
