@@ -1,7 +1,7 @@
 """The rows of money that one transaction has locked, and the few ways in which amounts move between them.
 
 Every rule of billing works on Books: `store.lock` reads and locks them, `store.save` writes what changed. The moves
-below keep an account's and a key's `leased` equal to the remainders of their leases, and take nothing that is not there.
+below keep `leased` of accounts and keys equal to the remainders of their leases, and take nothing that is not there.
 """
 
 from collections.abc import Iterable

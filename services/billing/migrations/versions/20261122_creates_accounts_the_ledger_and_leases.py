@@ -87,7 +87,7 @@ CREATE TABLE billing.ledger_transactions (
     price_version_id text,
     record_time timestamptz,
     CONSTRAINT ledger_transactions_request_key UNIQUE (request_id, revision),
-    CONSTRAINT ledger_transactions_kind_check CHECK (
+    CONSTRAINT ledger_transactions_charge_check CHECK (
         CASE kind WHEN 'charge' THEN
             external_ref IS NULL AND request_id IS NOT NULL AND revision IS NOT NULL AND api_key_id IS NOT NULL
             AND record_time IS NOT NULL AND (revision = 2 OR amount_nanos < 0)
