@@ -32,7 +32,7 @@ class SeedSettings(DatabaseSettings):
     upstream_kind: Literal["embedded", "openai", "ollama", "litellm"]
     upstream_base_url: str = ""
     upstream_api_key: SecretStr = SecretStr("")
-    litellm_virtual_keys: bool = True
+    litellm_virtual_keys: bool = False
     embedded_chat_url: str = ""
     embedded_embed_url: str = ""
     embedded_chat_model: str = ""

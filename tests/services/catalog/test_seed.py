@@ -13,7 +13,12 @@ from services.catalog import seed_data
 from tests.services.catalog.conftest import EMBEDDED, Catalog
 from tests.support.databases import APP_SECRET, Databases
 
-LITELLM = {"UPSTREAM_KIND": "litellm", "UPSTREAM_BASE_URL": "http://litellm:4000/v1/", "UPSTREAM_API_KEY": "sk-master"}
+LITELLM = {
+    "UPSTREAM_KIND": "litellm",
+    "UPSTREAM_BASE_URL": "http://litellm:4000/v1/",
+    "UPSTREAM_API_KEY": "sk-master",
+    "LITELLM_VIRTUAL_KEYS": "true",
+}
 
 
 async def test_the_first_seed_makes_the_models_of_the_price_list(catalog: Catalog) -> None:
