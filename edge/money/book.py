@@ -14,6 +14,8 @@ class Book:
         self._pace = pace
         self._accounts: dict[str, dict[str, Pot]] = {}
         self.leases: dict[str, Lease] = {}
+        self.ended: dict[str, Lease] = {}
+        """Those of them that are out of use."""
 
     def find(self, account_id: str, api_key_id: str) -> Pot | None:
         """The key's pot, if there is one."""
@@ -46,9 +48,15 @@ class Book:
     def end(self, lease: Lease) -> None:
         """Takes a lease out of use; running requests go on, and it is closed after the last of them."""
         lease.ended = True
+        self.ended[lease.id] = lease
         pot = self.find(lease.account_id, lease.api_key_id)
         if pot and pot.lease is lease:
             pot.lease = None
+
+    def forget(self, lease: Lease) -> None:
+        """Drops a lease of which nothing more is to be done."""
+        self.leases.pop(lease.id, None)
+        self.ended.pop(lease.id, None)
 
     def prune(self, now_s: float) -> None:
         """Ends leases without use and drops what is empty or out of date."""
@@ -59,8 +67,6 @@ class Book:
                     pot.refusal = None
                 if lease and not pot.supply and not lease.held and now_s - lease.used_s >= self._pace.idle_s:
                     self.end(lease)
-                elif lease:
-                    lease.low_water = lease.cushion(now_s, self._pace) // 2
                 if pot.empty:
                     del pots[api_key_id]
             if not pots:

@@ -56,6 +56,7 @@ class Lease:
         "account_id",
         "answered_s",
         "api_key_id",
+        "begun_s",
         "closed",
         "ended",
         "granted",
@@ -83,6 +84,8 @@ class Lease:
         """Sum of the holds of running requests."""
         self.low_water = 0
         """Free credit below which more is asked for."""
+        self.begun_s = now_s
+        """When it was made, just before billing was first asked for it."""
         self.answered_s = -inf
         """When the last answered renewal was sent, by CLOCK_BOOTTIME."""
         self.used_s = now_s

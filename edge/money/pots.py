@@ -2,15 +2,16 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from edge.errors import EdgeError
 from edge.money.holds import Hold
 from edge.money.leases import Lease
 from edge.money.pace import Pace
+from edge.money.refusals import Refusal
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiter:
     """A request that waits for a hold of `least` to `full` nano-dollars."""
 
@@ -18,22 +19,21 @@ class Waiter:
     least: int
     future: asyncio.Future[Hold]
     patient_until_s: float | None = None
-    """Set by the first answer that was too little; then a smaller hold will do, or none."""
+    """Set by the first answer that was too little; from then on a smaller hold will do."""
+
+    def impatient(self, now_s: float) -> bool:
+        """Whether it has waited long enough for its full hold."""
+        return self.patient_until_s is not None and now_s >= self.patient_until_s
 
     def take(self, lease: Lease, nanos: int, now_s: float) -> None:
         """Gives the request its hold."""
         lease.take(nanos, now_s)
         self.future.set_result(Hold(lease, nanos))
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """A 402 that is remembered for a moment, for requests that need as much or more under the same limit."""
-
-    error: EdgeError
-    least: int
-    monthly_limit: int | None
-    until_s: float
+    def fail(self, error: Callable[[], Exception]) -> None:
+        """Tells the request that it gets none."""
+        if not self.future.done():
+            self.future.set_exception(error())
 
 
 class Pot:
@@ -76,25 +76,19 @@ class Pot:
 
         Who is out of patience takes what there is, down to its least.
         """
+        self.waiters = deque(waiter for waiter in self.waiters if not waiter.future.done())
         lease = self.lease
         if lease is None or not lease.usable(now_s, pace):
             return
-        still: deque[Waiter] = deque()
         for waiter in self.waiters:
-            if waiter.future.done():
-                continue
-            free = lease.free
-            if free >= waiter.full:
+            if lease.free >= waiter.full:
                 waiter.take(lease, waiter.full, now_s)
-            elif waiter.least <= free and waiter.patient_until_s is not None and now_s >= waiter.patient_until_s:
-                waiter.take(lease, free, now_s)
-            else:
-                still.append(waiter)
-        self.waiters = still
+            elif waiter.least <= lease.free and waiter.impatient(now_s):
+                waiter.take(lease, lease.free, now_s)
+        self.waiters = deque(waiter for waiter in self.waiters if not waiter.future.done())
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: Callable[[], Exception]) -> None:
         """Tells all who wait that they get nothing."""
         for waiter in self.waiters:
-            if not waiter.future.done():
-                waiter.future.set_exception(error)
+            waiter.fail(error)
         self.waiters.clear()

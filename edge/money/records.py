@@ -4,9 +4,12 @@ from enum import IntEnum
 
 import msgspec
 
+from kit.logs import get_logger
 from privaterouter.usage.v1.usage_pb2 import UsageRecord
 
 _NANOS = 1_000_000_000
+
+log = get_logger()
 
 
 class Status(IntEnum):
@@ -66,9 +69,29 @@ class Record(msgspec.Struct):
         return message
 
     def to_bytes(self) -> bytes:
-        """The message as it stands in the journal."""
-        return self.to_proto().SerializeToString()
+        """The message as it stands in the journal. Never fails: what a message cannot hold is left out, and logged."""
+        try:
+            return self.to_proto().SerializeToString()
+        except (TypeError, ValueError):
+            log.exception("record_out_of_range", request_id=self.request_id)
+            kept = {name: getattr(self, name) for name in _ESSENTIAL}
+            return Record(**kept).to_proto().SerializeToString()
 
 
 _SAME = tuple(name for name in Record.__struct_fields__ if name not in {"start_time_ns", "first_token_ms"})
 """Fields that the message has under the same name and with the same value."""
+_ESSENTIAL = (
+    "request_id",
+    "account_id",
+    "api_key_id",
+    "start_time_ns",
+    "model_public_name",
+    "endpoint",
+    "price_version_id",
+    "status",
+    "cost_nanos",
+    "worker_id",
+    "lease_id",
+    "held_nanos",
+)
+"""What MoneyPath has bounded or the edge itself has made."""
