@@ -75,8 +75,10 @@ class Relay:
         while True:
             try:
                 async with self._database.session() as session:
-                    if await store_outbox.lead(session):
-                        await self._lead(session)
+                    # Whoever leads may be another process, so there is no event to wait for.
+                    while not await store_outbox.lead(session):  # noqa: ASYNC110
+                        await asyncio.sleep(self._interval_s)
+                    await self._lead(session)
             except Unavailable as error:
                 log.warning("relay_without_database", error=error.message)
             except Exception:

@@ -23,7 +23,7 @@ class FakeBilling(BillingServiceServicer):
         self.refusals: dict[str, billing.ChargeOutcome.ValueType] = {}
         """By request id: the outcome instead of booking."""
         self.away = False
-        """Fails calls before anything is booked."""
+        """Fails calls with charges before anything is booked."""
         self.drops = 0
         """So many calls book, and then their answer is lost."""
         self.short_answers = 0
@@ -35,10 +35,10 @@ class FakeBilling(BillingServiceServicer):
     async def SettleCharges(
         self, request: billing.SettleChargesRequest, context: Context
     ) -> billing.SettleChargesResponse:
-        if self.away:
-            await context.abort(grpc.StatusCode.INTERNAL, "away")
         self.calls.append(request)
         self.sent.update((charge.request_id, charge.revision) for charge in request.charges)
+        if self.away and request.charges:
+            await context.abort(grpc.StatusCode.INTERNAL, "away")
         if request.charges:
             await self.hold.wait()
         if self.short_answers and request.charges:
