@@ -4,10 +4,11 @@ import asyncio
 import sys
 
 import asyncpg
-from sqlalchemy.exc import SQLAlchemyError
 
+from cli import revisions
+from cli.errors import CommandError, told
 from deploy.local.settings import SERVICES
-from kit import dsn, migrations
+from kit import dsn
 from kit.settings import Secret, Settings, load
 
 
@@ -25,33 +26,54 @@ class MigrateSettings(Settings):
 async def migrate(settings: MigrateSettings) -> None:
     """Roles, schemas and tables of every service, as new as this release; prints what it did.
 
-    Raises MigrationError, and what asyncpg and SQLAlchemy raise.
+    Raises CommandError where roles cannot be made, and what asyncpg and SQLAlchemy raise.
     """
-    url = settings.database_url
     for service in SERVICES:
+        newest = revisions.newest(service)
+        if newest and await is_current(settings, service, newest=newest):
+            print(f"{service}: up to date ({newest})", flush=True)
+        else:
+            await bring_up_to_date(settings, service)
+
+
+async def is_current(settings: MigrateSettings, service: str, *, newest: str) -> bool:
+    """Whether there is nothing to do for this service."""
+    if await revisions.applied(service, settings.database_url) != newest:
+        return False
+    if getattr(settings, f"{service}_database_url"):
+        return True
+    secret = settings.app_secret_key.get_secret_value()
+    return await revisions.may_connect(dsn.service_url(settings.database_url, service, secret))
+
+
+async def bring_up_to_date(settings: MigrateSettings, service: str) -> None:
+    """Make the service's role and schema where absent, and run the revisions that are missing."""
+    # Imported here, since it takes over a second, and most starts have nothing to migrate.
+    from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
+
+    from kit import migrations  # noqa: PLC0415
+
+    url = settings.database_url
+    print(f"{service}: migrating to {migrations.head(service)} ...", flush=True)
+    try:
         if not getattr(settings, f"{service}_database_url"):
             password = dsn.service_password(service, settings.app_secret_key.get_secret_value())
             await migrations.ensure_role(url, dsn.role_of(service), password, service)
-        before = await migrations.current(service, url)
-        newest = migrations.head(service)
-        if before == newest:
-            print(f"{service}: up to date ({newest})", flush=True)
-            continue
-        print(f"{service}: migrating from {before or 'nothing'} to {newest} ...", flush=True)
         await migrations.upgrade(service, url)
+    except migrations.MigrationError as error:
+        raise CommandError(str(error)) from error
+    except SQLAlchemyError as error:
+        raise CommandError(f"{service} could not be migrated: {str(error).splitlines()[0]}") from error
 
 
 def main() -> int:
     """Exit status: 0, or 1 with one line on stderr; wrong settings are 2."""
     settings = load(MigrateSettings)
-    try:
-        asyncio.run(migrate(settings))
-    except migrations.MigrationError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError) as error:
-        print(f"The database could not be migrated: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 1
+    with told():
+        try:
+            asyncio.run(migrate(settings))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise CommandError(f"The database could not be migrated: {error}") from error
     return 0
 
 
