@@ -59,7 +59,6 @@ class Buckets:
             redis_url,
             socket_timeout=TIMEOUT_S,
             socket_connect_timeout=TIMEOUT_S,
-            socket_keepalive=True,
             retry=Retry(NoBackoff(), 0),
         )
         self._probe_s = probe_s
