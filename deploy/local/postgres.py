@@ -65,14 +65,7 @@ class Postgres:
     Start it from the main thread: the kernel stops the server when the thread that started it ends.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        *,
-        port: int | None = None,
-        fsync: bool = True,
-        log: Path | None = None,
-    ) -> None:
+    def __init__(self, data_dir: Path, *, port: int | None = None, fsync: bool = True, log: Path | None = None) -> None:
         """`port` adds a listener on 127.0.0.1; `fsync=False` is for throw-away clusters of tests."""
         self._home = data_dir.absolute()
         self._cluster = self._home / "cluster"
@@ -87,10 +80,7 @@ class Postgres:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
@@ -174,12 +164,7 @@ class Postgres:
             "--auth=trust",
             "--encoding=UTF8",
         ]
-        initdb += [
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--data-checksums",
-        ]
+        initdb += ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--data-checksums"]
         if self._fsync == "off":
             initdb.append("--no-sync")
         self._run(initdb, identity)

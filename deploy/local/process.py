@@ -134,15 +134,7 @@ def explain(error: OSError, *, doing: str) -> str:
 
 def launched(command: Sequence[str | Path], *, identity: str, death_signal: signal.Signals) -> list[str]:
     """The command line that runs `command` through launch.py."""
-    prefix = [
-        sys.executable,
-        "-I",
-        "-S",
-        str(LAUNCHER),
-        str(os.getpid()),
-        str(int(death_signal)),
-        identity,
-    ]
+    prefix = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(int(death_signal)), identity]
     return [*prefix, *(str(part) for part in command)]
 
 

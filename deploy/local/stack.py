@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from deploy.local import checks, health, places, secrets
@@ -65,11 +66,14 @@ class Stack:
         self._running.callback(self._home.places.unlink, missing_ok=True)
         models = self._launch_models()
         where = self._start_data()
-        self._migrate(Environment(self._settings, generated, where, self._home))
-        where = self._wait_for_models(models, where)
         environment = Environment(self._settings, generated, where, self._home)
-        self._start_services(environment, where)
-        where = self._start_edge(environment, where)
+        self._migrate(environment)
+        self._start_services(environment)
+        where = self._wait_for_models(models, where)
+        self._seed(Environment(self._settings, generated, where, self._home))
+        edge = self._start_edge(environment)
+        self._wait_for_services(where)
+        where = self._wait_for_edge(edge, where)
         places.write(where, self._home.places)
         announce(ready_line(self._settings, where, took_s=time.monotonic() - begin))
 
@@ -125,30 +129,37 @@ class Stack:
         migration = self._spawn("migrate", module("cli.migrate"), environment.migrate())
         self._finish(migration, within_s=MIGRATE_WITHIN_S)
 
-    def _start_services(self, environment: Environment, where: Places) -> None:
-        """All at once, and the seeding beside them: it needs only the database."""
+    def _start_services(self, environment: Environment) -> None:
+        """All at once: each takes a second to get ready, most of it alone."""
         say("Starting the services")
-        seed = self._spawn("seed", module("services.catalog.seed"), environment.seed())
         children = [
             self._spawn(name, module(f"services.{name}"), environment.service(name), keep_open=[self._lock])
             for name in SERVICES
         ]
         self._running.callback(stop_all, children, within_s=SERVICE_DRAIN_S)
         self._children += children
-        self._finish(seed, within_s=START_WITHIN_S)
-        for name in SERVICES:
-            target = where.address(name)
-            self._wait(name, lambda target=target: health.service_is_ready(target))  # type: ignore[misc]
 
-    def _start_edge(self, environment: Environment, where: Places) -> Places:
+    def _wait_for_services(self, where: Places) -> None:
+        for name in SERVICES:
+            self._wait(name, partial(health.service_is_ready, where.address(name)))
+
+    def _seed(self, environment: Environment) -> None:
+        seed = self._spawn("seed", module("services.catalog.seed"), environment.seed())
+        self._finish(seed, within_s=START_WITHIN_S)
+
+    def _start_edge(self, environment: Environment) -> Child:
+        """Before the services are ready, which it can wait for, but after the catalogue has its models."""
         say("Starting the edge")
         self._home.edge_ports.unlink(missing_ok=True)
         edge = self._spawn("edge", module("edge"), environment.edge(), keep_open=[self._lock])
         self._running.callback(edge.stop, within_s=EDGE_DRAIN_S)
         self._children.append(edge)
-        self._wait("the edge", lambda: health.edge_ports(self._home.edge_ports) is not None)
+        return edge
+
+    def _wait_for_edge(self, edge: Child, where: Places) -> Places:
+        self._wait(edge.name, lambda: health.edge_ports(self._home.edge_ports) is not None)
         ports = health.edge_ports(self._home.edge_ports) or {}
-        self._wait("the edge", lambda: health.edge_is_ready(ports["api_port"]))
+        self._wait(edge.name, lambda: health.edge_is_ready(ports["api_port"]))
         return replace(
             where,
             api_url=f"http://localhost:{ports['api_port']}",

@@ -11,13 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.local.process import (
-    Child,
-    StackError,
-    explain,
-    private_socket_directory,
-    remove_directory,
-)
+from deploy.local.process import Child, StackError, explain, private_socket_directory, remove_directory
 
 START_WITHIN_S = 15.0
 CONFIGURATION = {
@@ -45,10 +39,7 @@ class Valkey:
         return self
 
     def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
 
@@ -76,13 +67,7 @@ class Valkey:
         try:
             self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._sockets = private_socket_directory()
-            command: list[str | Path] = [
-                program,
-                "--unixsocket",
-                self._socket,
-                "--dir",
-                self._home,
-            ]
+            command: list[str | Path] = [program, "--unixsocket", self._socket, "--dir", self._home]
             for name, value in CONFIGURATION.items():
                 command += [f"--{name}", value]
             self._child = Child("Valkey", command, log=self._log, directory=self._home)
