@@ -73,6 +73,7 @@ class Environment:
             "JWT_SECRET": self._jwt_secret,
             "EDGE_PORT": str(self._settings.edge_port),
             "DASHBOARD_PORT": str(self._settings.dashboard_port),
+            "EDGE_DRAIN_S": str(self._settings.edge_drain_s),
             "METRICS_PORT": str(self._settings.metrics_port),
             "EDGE_PORTS_FILE": str(self._home.edge_ports),
             "EDGE_JOURNAL_DIR": str(self._home.journal),

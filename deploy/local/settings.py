@@ -19,6 +19,7 @@ class StackSettings(Settings):
     edge_port: Port = 8000
     dashboard_port: Port = 3000
     metrics_port: Port = 0
+    edge_drain_s: float = 25.0
     app_secret_key: Secret | None = None
     jwt_secret: Secret | None = None
     database_url: str = ""

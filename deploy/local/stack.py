@@ -21,7 +21,7 @@ from deploy.local.valkey import Valkey
 
 START_WITHIN_S = 60.0
 MIGRATE_WITHIN_S = 600.0
-EDGE_DRAIN_S = 40.0  # longer than the edge's own limit, so that it ends by itself
+EDGE_GRACE_S = 15.0  # beyond the edge's own limit, so that it ends by itself, its usage handed over
 SERVICE_DRAIN_S = 25.0
 WATCH_EVERY_S = 0.2
 POLL_S = 0.03
@@ -152,7 +152,7 @@ class Stack:
         say("Starting the edge")
         self._home.edge_ports.unlink(missing_ok=True)
         edge = self._spawn("edge", module("edge"), environment.edge(), keep_open=[self._lock])
-        self._running.callback(edge.stop, within_s=EDGE_DRAIN_S)
+        self._running.callback(edge.stop, within_s=self._settings.edge_drain_s + EDGE_GRACE_S)
         self._children.append(edge)
         return edge
 
