@@ -108,6 +108,15 @@ async def test_a_connection_cut_by_the_server_is_unavailable_and_replaced(
     assert await count(things) == 0
 
 
+async def test_the_lock_of_a_session_ends_with_it(things: Database) -> None:
+    lock = "SELECT pg_try_advisory_lock(7)"
+    async with things.session() as first, things.session() as second:
+        assert await first.fetchval(lock)
+        assert not await second.fetchval(lock)
+    async with things.session() as third:
+        assert await third.fetchval(lock)
+
+
 async def test_the_pool_serves_more_callers_than_it_has_connections(things: Database) -> None:
     async def insert(number: int) -> None:
         async with things.transaction() as connection:
