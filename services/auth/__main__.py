@@ -45,6 +45,7 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
             client = httpx.AsyncClient(
                 base_url=settings.litellm_base_url.rstrip("/").removesuffix("/v1"),
                 headers={"Authorization": f"Bearer {master_key}"},
+                trust_env=False,  # the proxy is one of our own, whatever HTTP_PROXY says
             )
             proxy = virtual_keys.Proxy(await stack.enter_async_context(client))
         yield Parts(

@@ -218,12 +218,19 @@ async def test_a_use_is_never_noted_in_the_future(auth: Auth) -> None:
     assert await last_use(auth, key) == NOW
 
 
-async def test_reports_of_the_same_keys_in_any_order_do_not_block_each_other_for_good(auth: Auth) -> None:
+async def test_a_report_locks_keys_in_the_order_of_their_ids_so_that_reports_cannot_deadlock(auth: Auth) -> None:
     user_id = await auth.user_id()
-    keys = [(await auth.create_key(user_id)).api_key for _ in range(20)]
-    uses = [(key.id, NOW) for key in keys]
-    await asyncio.gather(*(report(auth, *uses[n:], *uses[:n]) for n in range(20)))
-    assert {await last_use(auth, key) for key in keys} == {NOW}
+    ids = [(await auth.create_key(user_id)).api_key.id for _ in range(20)]
+    # An updated row moves to the end of the table, so the order of ids is not the one in which rows are found.
+    await auth.admin.execute("UPDATE auth.api_keys SET name = 'moved' WHERE id = $1", ids[0])
+    async with auth.admin.transaction():
+        await auth.admin.execute("SELECT 1 FROM auth.api_keys WHERE id = $1 FOR UPDATE", ids[0])
+        reporting = asyncio.create_task(report(auth, *((id_, NOW) for id_ in reversed(ids))))
+        await eventually(lambda: someone_waits_for_a_lock(auth), what="the report to wait for the first key")
+        free = await auth.admin.fetch("SELECT id FROM auth.api_keys FOR UPDATE SKIP LOCKED")
+        assert {str(row["id"]) for row in free} == set(ids)
+    await reporting
+    assert await auth.admin.fetchval("SELECT count(*) FROM auth.api_keys WHERE last_use_time = $1", NOW) == 20
 
 
 async def test_a_bad_report_is_refused_as_a_whole(auth: Auth) -> None:

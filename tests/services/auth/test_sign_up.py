@@ -12,6 +12,7 @@ from kit import timestamps
 from kit.ids import parse_uuid
 from privaterouter.auth.v1 import auth_pb2 as pb
 from services.auth.passwords import Passwords
+from services.auth.store_outboxes import ACCOUNT_OPENINGS, claimed
 from tests.services.auth.conftest import NOW, PASSWORD, Auth, refusal
 from tests.support.waiting import eventually
 
@@ -152,9 +153,12 @@ async def test_two_relays_never_take_the_same_opening(auth: Auth) -> None:
         answer.user.id,
         NOW,
     )
-    claims = await asyncio.gather(*(auth.parts.openings._claim() for _ in range(5)))
-    assert [len(claim) for claim in claims].count(1) == 1
-    assert sum(map(len, claims)) == 1
+    async with auth.database.transaction() as one, auth.database.transaction() as other:
+        first = await claimed(one, ACCOUNT_OPENINGS, now=NOW, limit=5)
+        assert await claimed(other, ACCOUNT_OPENINGS, now=NOW, limit=5) == []
+    assert [str(key) for key in first] == [answer.user.id]
+    async with auth.database.transaction() as later:
+        assert await claimed(later, ACCOUNT_OPENINGS, now=NOW, limit=5) == []
 
 
 async def test_an_operator_creates_an_admin_without_a_session(auth: Auth) -> None:
