@@ -40,7 +40,6 @@ class Edge(FastAPI):
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
-            max_body_size=frame.MAX_BODY_BYTES,
         )
         self.raw = raw
         self._ids = deps.ids

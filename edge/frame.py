@@ -1,4 +1,4 @@
-"""What every answer outside the hot path gets: a request id, security headers, a body limit, errors of one shape."""
+"""What every answer outside the hot path gets: a request id, security headers, errors of one shape."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -16,8 +16,6 @@ from kit.errors import RemoteError
 from kit.ids import IdFactory
 from kit.logs import get_logger, request_id
 
-MAX_BODY_BYTES = 64 * 1024
-"""No body of `/api` comes near it."""
 HEADERS = {
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
@@ -125,8 +123,6 @@ async def _validation_error(_: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101
     path, method = request.url.path[:100], request.method
-    if error.status_code == 413:
-        return answer(EdgeError("request_too_large", f"The body is over {MAX_BODY_BYTES // 1024} KiB."))
     if path == "/v1" or path.startswith("/v1/"):
         return answer(EdgeError("endpoint_not_supported", f"{method} {path} is not supported. See /api/docs."))
     if error.status_code == 404:
@@ -135,8 +131,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
         allowed = (error.headers or {}).get("Allow", "")
         message = f"{method} is not possible at {path}; {allowed or 'other methods'} would be."
         return answer(EdgeError("method_not_allowed", message, headers={"allow": allowed} if allowed else {}))
-    if error.status_code == 400:
-        return answer(EdgeError("invalid_body", "The body could not be read."))
     return answer(internal_error())
 
 

@@ -50,7 +50,7 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Open for requests. RuntimeError where a slow stand-in for uvloop or httptools was taken."""
         if not isinstance(asyncio.get_running_loop(), uvloop.Loop):
-            raise RuntimeError("the edge must run on uvloop")
+            raise RuntimeError("the edge must run on uvloop")  # noqa: TRY004
         if self.config.http_protocol_class is not HttpToolsProtocol:
             raise RuntimeError("the edge must parse HTTP with httptools")
         await super().startup(sockets)

@@ -42,7 +42,7 @@ class EdgeSettings(Settings):
     """Address that both ports listen on."""
     edge_ports_file: Path | None = None
     """File to write the ports to once they are open, for whoever asked for free ones."""
-    edge_drain_s: float = Field(default=30.0, ge=0, le=3600)
+    edge_drain_s: float = Field(default=25.0, ge=0, le=3600)
     """How long running requests may go on after SIGTERM."""
     trusted_proxies: str = ""
     """Addresses, separated by commas, whose `X-Forwarded-For` and `-Proto` are believed. Empty: none."""

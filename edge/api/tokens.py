@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import jwt
 
@@ -67,7 +68,7 @@ class Tokens:
             raise invalid_session("The session's token is not valid. Log in again.") from None
         issued, expires = claims["iat"], claims["exp"]
         now = self._clock().timestamp()
-        if not (isinstance(issued, int) and isinstance(expires, int) and isinstance(claims["sid"], str)):
+        if not (isinstance(issued, int) and isinstance(expires, int) and _is_id(claims["sid"])):
             raise invalid_session("The session's token is not valid. Log in again.")
         if issued > now + SKEW.total_seconds() or expires <= now:
             raise invalid_session("The session's token has expired. Log in again.")
@@ -76,6 +77,13 @@ class Tokens:
     def is_due(self, claims: Claims) -> bool:
         """Whether a cookie with these claims should be renewed: it is a minute old."""
         return self._clock() - claims.issue_time > timedelta(minutes=1)
+
+
+def _is_id(value: object) -> bool:
+    try:
+        return isinstance(value, str) and bool(UUID(value))
+    except ValueError:
+        return False
 
 
 def invalid_session(message: str) -> EdgeError:

@@ -15,9 +15,12 @@ from pydantic_core import PydanticCustomError
 
 from edge.api.session import is_json
 from edge.errors import EdgeError
+from edge.v1.requests import ClientGone, read_body
 from kit import money
 from kit.timestamps import from_proto, to_proto
 
+MAX_BODY_BYTES = 1024 * 1024
+"""No body of `/api` comes near it."""
 AMOUNT_ERROR = "amount"
 """Type of the validation error that becomes `invalid_amount`."""
 
@@ -147,12 +150,20 @@ class JsonRoute(APIRoute):
             return handle
 
         async def read_first(request: Request) -> Response:
-            body = await request.body()
+            body = await _body_of(request)
             if body and not is_json(request):
                 raise EdgeError("unsupported_media_type", "Send the body as `Content-Type: application/json`.")
             return await handle(_Read(request, parse(body)))
 
         return read_first
+
+
+async def _body_of(request: Request) -> bytes:
+    try:
+        return await read_body(request.scope["headers"], request.receive, most=MAX_BODY_BYTES)
+    except ClientGone:
+        # Nobody reads it, but the server wants an answer.
+        raise EdgeError("invalid_body", "The body broke off.") from None
 
 
 class _Read(Request):
