@@ -102,8 +102,15 @@ LOCK_FLAGS ?=
 setup: .venv/.ready-dev ## Make .venv with everything that development needs (the other commands do it by themselves)
 	@:
 
-# The stamps are compared by time here, and by content inside the script.
-.venv/.ready-%: requirements/install.py requirements/tools.txt requirements/runtime.txt requirements/embedded.txt requirements/dev.txt pyproject.toml
+# The stamps are compared by time here, and by content inside the script. A clone that was moved starts over.
+ifneq ($(shell cat .venv/.made-in 2>/dev/null),$(CURDIR))
+MOVED := FORCE
+else
+MOVED :=
+endif
+.PHONY: FORCE
+FORCE:
+.venv/.ready-%: $(MOVED) requirements/install.py requirements/tools.txt requirements/runtime.txt requirements/embedded.txt requirements/dev.txt pyproject.toml
 	@for python in "$(PYTHON)" python3 python3.14 python3.13 python3.12 python3.11; do \
 		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then \
 			exec "$$python" requirements/install.py $*; fi; done; \
