@@ -202,53 +202,53 @@ async def test_new_credit_ends_a_recall(world: World) -> None:
 
 async def test_a_keys_month_caps_what_is_granted(world: World) -> None:
     owner = await world.owner()
-    limit = {"key_monthly_limit_nanos": 30 * CENT}
-    grant = await acquire(world, owner, owner.wish(50 * CENT, CENT, **limit))
+    limit = 30 * CENT
+    grant = await acquire(world, owner, owner.wish(50 * CENT, CENT, limit=limit))
     assert (outcome(grant), grant.granted_nanos) == ("GRANTED", 30 * CENT)
-    again = await acquire(world, owner, owner.wish(CENT, **limit))
+    again = await acquire(world, owner, owner.wish(CENT, limit=limit))
     assert outcome(again) == "CREDITS_IN_USE"
     await world.settle(owner.charge(30 * CENT, lease_id=grant.lease_id))
-    spent = await acquire(world, owner, owner.wish(1, **limit))
+    spent = await acquire(world, owner, owner.wish(1, limit=limit))
     assert (outcome(spent), spent.posted_nanos) == ("KEY_LIMIT_REACHED", 70 * CENT)
-    raised = await acquire(world, owner, owner.wish(CENT, key_monthly_limit_nanos=31 * CENT))
+    raised = await acquire(world, owner, owner.wish(CENT, limit=31 * CENT))
     assert outcome(raised) == "GRANTED"
     sibling = Owner(owner.account_id)
-    assert outcome(await acquire(world, sibling, sibling.wish(CENT, **limit))) == "GRANTED"
+    assert outcome(await acquire(world, sibling, sibling.wish(CENT, limit=limit))) == "GRANTED"
 
 
 async def test_another_workers_lease_of_the_same_key_counts_and_is_recalled(world: World) -> None:
     owner = await world.owner()
     twin = Owner(owner.account_id, api_key_id=owner.api_key_id)
     await world.lease(twin, 25 * CENT)
-    grant = await acquire(world, owner, owner.wish(10 * CENT, key_monthly_limit_nanos=30 * CENT))
+    grant = await acquire(world, owner, owner.wish(10 * CENT, limit=30 * CENT))
     assert (outcome(grant), grant.recall) == ("CREDITS_IN_USE", True)
     await recalled(world, owner)
 
 
 async def test_a_limit_of_zero_and_a_limit_below_what_was_spent_are_reached(world: World) -> None:
     owner = await world.owner()
-    assert outcome(await acquire(world, owner, owner.wish(1, key_monthly_limit_nanos=0))) == "KEY_LIMIT_REACHED"
+    assert outcome(await acquire(world, owner, owner.wish(1, limit=0))) == "KEY_LIMIT_REACHED"
     await world.settle(owner.charge(20 * CENT))
-    lowered = await acquire(world, owner, owner.wish(1, key_monthly_limit_nanos=10 * CENT))
+    lowered = await acquire(world, owner, owner.wish(1, limit=10 * CENT))
     assert outcome(lowered) == "KEY_LIMIT_REACHED"
     assert await world.settle(owner.charge(CENT)) == ["BOOKED"]
 
 
 async def test_too_little_money_is_said_before_too_low_a_limit(world: World) -> None:
     owner = await world.owner(CENT)
-    grant = await acquire(world, owner, owner.wish(2 * CENT, key_monthly_limit_nanos=0))
+    grant = await acquire(world, owner, owner.wish(2 * CENT, limit=0))
     assert outcome(grant) == "INSUFFICIENT_CREDITS"
 
 
 async def test_a_keys_limit_begins_anew_with_the_utc_month(world: World) -> None:
     world.clock.now = datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC)
     owner = await world.owner()
-    limit = {"key_monthly_limit_nanos": 10 * CENT}
+    limit = 10 * CENT
     lease_id = await world.lease(owner, 10 * CENT)
     await world.settle(owner.charge(10 * CENT, lease_id=lease_id))
-    assert outcome(await acquire(world, owner, owner.wish(CENT, **limit))) == "KEY_LIMIT_REACHED"
+    assert outcome(await acquire(world, owner, owner.wish(CENT, limit=limit))) == "KEY_LIMIT_REACHED"
     world.clock.now = datetime(2026, 6, 1, tzinfo=UTC)
-    assert outcome(await acquire(world, owner, owner.wish(CENT, **limit))) == "GRANTED"
+    assert outcome(await acquire(world, owner, owner.wish(CENT, limit=limit))) == "GRANTED"
 
 
 async def test_wishes_of_one_call_share_one_balance_in_their_order(world: World) -> None:

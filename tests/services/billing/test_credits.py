@@ -208,10 +208,8 @@ async def test_transactions_are_listed_newest_first_in_pages_and_by_kind(world: 
     assert (list(default.transactions), default.total) == (list(everything.transactions)[:20], 25)
     rest = await list_transactions(world, owner, offset=20)
     assert (list(rest.transactions), rest.total) == (list(everything.transactions)[20:], 25)
-    credits = await list_transactions(
-        world, owner, kinds=(pb.TRANSACTION_KIND_TOP_UP, pb.TRANSACTION_KIND_PLAN_CREDIT)
-    )
-    assert (list(credits.transactions), credits.total) == (list(everything.transactions)[23:], 2)
+    paid = await list_transactions(world, owner, kinds=(pb.TRANSACTION_KIND_TOP_UP, pb.TRANSACTION_KIND_PLAN_CREDIT))
+    assert (list(paid.transactions), paid.total) == (list(everything.transactions)[23:], 2)
     beyond = await list_transactions(world, owner, offset=25)
     assert beyond == pb.ListTransactionsResponse(total=25)
 

@@ -84,7 +84,9 @@ class Owner:
     api_key_id: str = field(default_factory=some_id)
     worker_id: str = field(default_factory=some_id)
 
-    def wish(self, wanted: int, least: int | None = None, *, lease_id: str = "", **fields: int) -> pb.LeaseWish:
+    def wish(
+        self, wanted: int, least: int | None = None, *, lease_id: str = "", limit: int | None = None, **fields: int
+    ) -> pb.LeaseWish:
         """By default all that is wanted is needed by running requests, and nothing less is of use."""
         least = wanted if least is None else least
         return pb.LeaseWish(
@@ -93,6 +95,7 @@ class Owner:
             api_key_id=self.api_key_id,
             wanted_nanos=wanted,
             least_nanos=least,
+            key_monthly_limit_nanos=limit,
             **{"needed_nanos": wanted, **fields},
         )
 
