@@ -11,7 +11,6 @@ from edge.clients import Clients
 from edge.limits.throttle import Throttle
 from edge.lookup.catalogue import Catalogue
 from edge.settings import EdgeSettings
-from kit.clock import Clock
 from kit.ids import IdFactory
 
 
@@ -25,7 +24,6 @@ class Deps:
     throttle: Throttle
     tokens: Tokens
     ids: IdFactory
-    clock: Clock
     is_fit: Callable[[], Awaitable[dict[str, bool]]]
     """Parts of this process that must work for it to take traffic, by name."""
 

@@ -18,10 +18,19 @@ GRACE_S = 5.0
 
 
 class Server(uvicorn.Server):
-    """Serves `application` on open sockets; `drain` runs as soon as it accepts no more, and must end in `drain_s`."""
+    """Serves `application` on open sockets.
+
+    `started` is called when it does; `drain` runs as soon as it accepts no more, and must end in `drain_s`.
+    """
 
     def __init__(
-        self, application: ASGIApp, *, drain: Callable[[], Awaitable[None]], drain_s: float, trusted_proxies: str
+        self,
+        application: ASGIApp,
+        *,
+        started: Callable[[], None],
+        drain: Callable[[], Awaitable[None]],
+        drain_s: float,
+        trusted_proxies: str = "",
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -40,6 +49,7 @@ class Server(uvicorn.Server):
                 forwarded_allow_ips=trusted_proxies,
             )
         )
+        self._on_started = started
         self._drain = drain
 
     def stop(self) -> None:
@@ -54,11 +64,13 @@ class Server(uvicorn.Server):
         if self.config.http_protocol_class is not HttpToolsProtocol:
             raise RuntimeError("the edge must parse HTTP with httptools")
         await super().startup(sockets)
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, and wait for running answers."""
         draining = asyncio.ensure_future(self._drain())
         await super().shutdown(sockets)
+        # Over by now, unless somebody was in a hurry.
         draining.cancel()
         await asyncio.gather(draining, return_exceptions=True)
 

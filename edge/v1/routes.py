@@ -1,9 +1,10 @@
 """What `/v1` answers beside inference: the list of models, and a clear no to the rest."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Literal
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel
 
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Model
@@ -12,19 +13,19 @@ from edge.v1.callers import Callers, allowed_models, find_model
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 
 
-class ModelObject(TypedDict):
+class ModelObject(BaseModel):
     """A model as OpenAI shows it."""
 
     id: str
-    object: str
+    object: Literal["model"] = "model"
     created: int
-    owned_by: str
+    owned_by: Literal["privaterouter"] = "privaterouter"
 
 
-class ModelList(TypedDict):
+class ModelList(BaseModel):
     """The answer of `GET /v1/models`."""
 
-    object: str
+    object: Literal["list"] = "list"
     data: list[ModelObject]
 
 
@@ -36,7 +37,7 @@ def models_router(callers: Callers) -> APIRouter:
     async def list_models(request: Request) -> ModelList:
         caller = await callers.identify(request.scope["headers"])
         plan, snapshot = await callers.plan_of(caller)
-        return {"object": "list", "data": [_show(model) for model in allowed_models(caller, plan, snapshot)]}
+        return ModelList(data=[_show(model) for model in allowed_models(caller, plan, snapshot)])
 
     @router.get("/models/{model_id:path}", summary="One model; its id contains a slash")
     async def get_model(model_id: str, request: Request) -> ModelObject:
@@ -55,9 +56,4 @@ def models_router(callers: Callers) -> APIRouter:
 
 
 def _show(model: Model) -> ModelObject:
-    return {
-        "id": model.public_name,
-        "object": "model",
-        "created": int(model.create_time.timestamp()),
-        "owned_by": "privaterouter",
-    }
+    return ModelObject(id=model.public_name, created=int(model.create_time.timestamp()))

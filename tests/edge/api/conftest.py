@@ -116,7 +116,6 @@ async def application(environment: dict[str, str]) -> AsyncIterator[Application]
             throttle=Throttle(buckets),
             tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=time),
             ids=IdFactory(),
-            clock=time,
             is_fit=is_fit,
         )
         yield Application(Edge(deps, raw={}, v1=[]), deps, time, fit)

@@ -1,0 +1,79 @@
+"""Serves `/v1`, `/api` and the pages: `python -m edge`."""
+
+import asyncio
+import gc
+import json
+import os
+import signal
+import socket
+import sqlite3
+import sys
+from pathlib import Path
+
+from edge.parts import built
+from edge.server import Server, listen, port_of
+from edge.settings import EdgeSettings
+from kit import logs, metrics
+from kit.logs import get_logger
+from kit.server import run
+from kit.settings import load
+
+GC_THRESHOLDS = (50_000, 20, 100)
+"""Requests make few cycles: looking for them less often costs a little memory and saves pauses."""
+
+log = get_logger()
+
+
+async def main(settings: EdgeSettings, sockets: list[socket.socket], ports: dict[str, int | None]) -> None:
+    """Serve on open sockets until told to stop; all usage has been shipped when this returns, or waits on disk."""
+    async with built(settings) as whole:
+        server = Server(
+            whole.edge,
+            drain=whole.drain,
+            drain_s=settings.edge_drain_s,
+            trusted_proxies=settings.trusted_proxies,
+            started=lambda: _started(settings, ports),
+        )
+        loop = asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, server.stop)
+        await server.serve(sockets)
+        log.info("draining_done")
+
+
+def _started(settings: EdgeSettings, ports: dict[str, int | None]) -> None:
+    """Requests are answered from now on."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+    if settings.edge_ports_file:
+        write_whole(settings.edge_ports_file, json.dumps(ports))
+    log.info("listening", **ports)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or nothing."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)
+
+
+def start() -> None:
+    """Take the ports first, so that a taken one is said before anything else is started."""
+    settings = load(EdgeSettings)
+    logs.configure("edge", level=settings.log_level)
+    try:
+        sockets = listen(settings.edge_host, [settings.edge_port, settings.dashboard_port])
+        ports = {
+            "api_port": port_of(sockets[0]),
+            "dashboard_port": port_of(sockets[1]),
+            "metrics_port": metrics.start(settings.metrics_port, address=settings.edge_host),
+        }
+        run(main(settings, sockets, ports))
+    except (OSError, sqlite3.Error) as error:
+        sys.exit(f"The edge cannot run: {error}.")
+    log.info("stopped")
+
+
+if __name__ == "__main__":
+    start()

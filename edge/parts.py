@@ -1,0 +1,125 @@
+"""Builds the whole edge from its settings, and takes it down in the order that loses nothing."""
+
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from edge.api.tokens import Tokens
+from edge.app import Edge
+from edge.clients import Clients
+from edge.deps import Deps
+from edge.errors import EdgeError
+from edge.limits.buckets import Buckets
+from edge.limits.rates import Rates
+from edge.limits.throttle import Throttle
+from edge.lookup.accounts import Accounts
+from edge.lookup.api_keys import ApiKeys
+from edge.lookup.catalogue import Catalogue
+from edge.lookup.invalidation import Invalidation
+from edge.money.path import MoneyPath
+from edge.settings import EdgeSettings
+from edge.upstream.client import AiohttpClient
+from edge.v1.callers import Callers
+from edge.v1.endpoints import ENDPOINTS
+from edge.v1.exchange import Patience, Running
+from edge.v1.inference import Inference, Parts
+from edge.v1.routes import models_router
+from kit.bus import Bus
+from kit.clock import Clock, utc_now
+from kit.ids import IdFactory
+
+
+@dataclass
+class Built:
+    """A working edge."""
+
+    edge: Edge
+    running: Running
+    drain_s: float
+    draining: bool = False
+
+    async def drain(self) -> None:
+        """Ask for no more traffic, and give running answers their time; none is running afterwards."""
+        self.draining = True
+        await self.running.drain(self.drain_s)
+
+
+@asynccontextmanager
+async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncIterator[Built]:
+    """The edge; a service may be away. OSError or sqlite3.Error where the journal cannot be made.
+
+    At the end, money is settled while everything that this needs still works.
+    """
+    async with AsyncExitStack() as stack:
+        clients = Clients.connect(settings)
+        stack.push_async_callback(clients.close)
+        bus = await Bus.connect(settings.redis_url)
+        stack.push_async_callback(bus.close)
+        buckets = Buckets(settings.redis_url)
+        stack.push_async_callback(buckets.close)
+        upstream = AiohttpClient()
+        stack.push_async_callback(upstream.close)
+        money = MoneyPath(
+            clients.billing,
+            clients.usage,
+            journal_dir=settings.edge_journal_dir,
+            synchronous=settings.edge_journal_sync.value,
+        )
+        stack.push_async_callback(money.close)
+        await money.start()
+
+        api_keys, accounts, catalogue = ApiKeys(clients.auth), Accounts(clients.billing), Catalogue(clients.catalog)
+        stack.push_async_callback(api_keys.close)
+        stack.push_async_callback(accounts.close)
+        invalidation = Invalidation(
+            bus, clients.auth, clients.billing, api_keys=api_keys, accounts=accounts, catalogue=catalogue, money=money
+        )
+        stack.push_async_callback(invalidation.close)
+        await invalidation.start()
+
+        ids, running = IdFactory(), Running(Patience())
+        callers = Callers(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
+        inference = Inference(
+            Parts(
+                callers=callers,
+                rates=Rates(buckets),
+                money=money,
+                client=upstream,
+                running=running,
+                new_id=ids,
+                now_ns=time.time_ns,
+                random=random.Random(os.urandom(16)).random,  # noqa: S311 (it spreads load, it guards nothing)
+            )
+        )
+
+        async def is_fit() -> dict[str, bool]:
+            return {
+                "catalogue": _has_snapshot(catalogue),
+                "money": await money.ready(),
+                "running": not whole.draining,
+            }
+
+        deps = Deps(
+            settings=settings,
+            clients=clients,
+            catalogue=catalogue,
+            throttle=Throttle(buckets),
+            tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=clock),
+            ids=ids,
+            is_fit=is_fit,
+        )
+        raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
+        whole = Built(Edge(deps, raw=raw, v1=[models_router(callers)]), running, settings.edge_drain_s)
+        yield whole
+
+
+def _has_snapshot(catalogue: Catalogue) -> bool:
+    try:
+        catalogue.current()
+    except EdgeError:
+        return False
+    return True
