@@ -168,7 +168,7 @@ def _take(exchange: Exchange, chunk: Chunk) -> None:
         if choice.finish_reason is not None:
             exchange.finished.add(choice.index)
             exchange.record.finish_reason = exchange.record.finish_reason or choice.finish_reason[:64]
-    if exchange.first_token_s is None and exchange.counter.output_tokens:
+    if exchange.plan.streamed and exchange.first_token_s is None and exchange.counter.output_tokens:
         exchange.first_token_s = _now()
 
 

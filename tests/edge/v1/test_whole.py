@@ -30,6 +30,7 @@ async def test_an_answer_passes_through_but_for_the_models_name(gateway: Gateway
         3,
     )
     assert (record.cost_nanos, record.estimated, record.http_status) == (7 * 100 + 3 * 300, False, 200)
+    assert record.first_token_ms is None
 
 
 async def test_the_upstreams_credential_is_sent_and_not_the_callers(gateway: Gateway) -> None:
