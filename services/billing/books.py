@@ -146,8 +146,15 @@ class Books:
         key_month.charged_nanos = min(MAX_NANOS, key_month.charged_nanos + nanos)
         return nanos - from_lease - from_available
 
-    def give(self, account: Account, key_month: KeyMonth, nanos: int) -> None:
-        """Gives back a part of what a key was charged."""
+    def give(self, account: Account, key_month: KeyMonth, nanos: int, *, lease: Lease | None) -> None:
+        """Gives back a part of what a key was charged: into the lease it was taken from, unless that is released.
+
+        The lease's worker counts what it spent, not what it was charged, so it takes this for free credit.
+        """
+        if lease and lease.state is not LeaseState.RELEASED:
+            to_lease = min(nanos, lease.settled_nanos)
+            lease.settled_nanos -= to_lease
+            self._change_leased(lease, to_lease)
         account.posted_nanos += nanos
         key_month.charged_nanos -= nanos
 

@@ -137,12 +137,12 @@ def _take(books: Books, charge: Charge, *, month: date) -> int:
     """Takes the charge, or gives it back where it is negative; what the account could not pay."""
     account = books.accounts[charge.account_id]
     key_month = books.key_months[charge.api_key_id, month]
-    if charge.amount_nanos < 0:
-        books.give(account, key_month, -charge.amount_nanos)
-        return 0
     lease = books.leases.get(charge.lease_id) if charge.lease_id else None
     if lease and (lease.account_id, lease.api_key_id) != (charge.account_id, charge.api_key_id):
         lease = None
+    if charge.amount_nanos < 0:
+        books.give(account, key_month, -charge.amount_nanos, lease=lease)
+        return 0
     return books.charge(account, key_month, charge.amount_nanos, lease=lease)
 
 

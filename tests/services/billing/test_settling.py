@@ -103,13 +103,30 @@ async def test_revision_2_takes_or_gives_the_difference_once(world: World) -> No
     back = owner.charge(-5 * CENT, lease_id=lease_id, request_id=charge.request_id, revision=2)
     assert await world.settle(charge, back, back) == ["BOOKED", "BOOKED", "KNOWN"]
     assert await world.settle(back) == ["KNOWN"]
-    assert await world.amounts(owner) == (85 * CENT, 30 * CENT)
+    assert await world.amounts(owner) == (85 * CENT, 35 * CENT)
     assert await world.spend(owner) == 15 * CENT
     assert await world.house("revenue") == 15 * CENT
     other = owner.charge(20 * CENT, lease_id=lease_id)
     more = owner.charge(5 * CENT, lease_id=lease_id, request_id=other.request_id, revision=2)
     assert await world.settle(other, more) == ["BOOKED", "BOOKED"]
-    assert await world.amounts(owner) == (60 * CENT, 5 * CENT)
+    assert await world.amounts(owner) == (60 * CENT, 10 * CENT)
+
+
+async def test_what_revision_2_gives_back_is_the_leases_until_that_is_released(world: World) -> None:
+    """The worker has spent 4, so of its 50 it may still spend 46, whatever it was charged for a while."""
+    owner = await world.owner(50 * CENT)
+    lease_id = await world.lease(owner, 50 * CENT)
+    presumed = owner.charge(10 * CENT, lease_id=lease_id)
+    back = owner.charge(-6 * CENT, lease_id=lease_id, request_id=presumed.request_id, revision=2)
+    assert await world.settle(presumed, back) == ["BOOKED", "BOOKED"]
+    assert await world.amounts(owner) == (46 * CENT, 46 * CENT)
+    assert await world.settle(owner.charge(40 * CENT, lease_id=lease_id)) == ["BOOKED"]
+    await world.close(owner.worker_id, {lease_id: 44 * CENT})
+    assert await world.amounts(owner) == (6 * CENT, 0)
+    late = owner.charge(-CENT, lease_id=lease_id, revision=2)
+    assert await world.settle(late) == ["BOOKED"]
+    assert await world.amounts(owner) == (7 * CENT, 0)
+    assert await world.house("absorbed") == 0
 
 
 async def test_revision_2_may_come_first_or_alone(world: World) -> None:
