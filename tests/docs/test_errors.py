@@ -1,7 +1,7 @@
 """docs/errors.md: every error that the edge knows, as the edge knows it, and no other."""
 
 from edge.errors import TABLE
-from tests.docs import pages
+from tests.support import pages
 
 ROWS = [row for table in pages.tables(pages.read("docs/errors.md")) for row in table]
 

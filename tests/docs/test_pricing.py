@@ -13,8 +13,8 @@ from edge.v1.bounds import Bounds, bound_chat, bound_embedding
 from edge.v1.inputs import ChatInputs, EmbeddingInputs, Message, Part
 from kit.money import NANOS_PER_USD, TOKENS_PER_MTOK, cost_nanos, format_price, format_usd
 from services.catalog.seed_data import MODELS, PLANS, SeedModel
-from tests.docs import pages
-from tests.docs.pages import table
+from tests.support import pages
+from tests.support.pages import table
 
 
 def words(row: dict[str, str]) -> str:
