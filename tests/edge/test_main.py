@@ -143,7 +143,7 @@ async def test_a_stream_that_runs_at_the_stop_is_finished_first(running: Process
             assert rest[-1] == "data: [DONE]"
             assert not any('"error"' in line for line in rest)
     assert await asyncio.to_thread(running.process.wait, 20) == 0
-    assert list((running.log.parent / "journal").glob("*.db*")) == [], "everything has been shipped"
+    assert list((running.log.parent / "journal").glob("*.journal*")) == [], "everything has been shipped"
 
 
 def test_a_taken_port_is_said_in_one_line(services: RunningServices, tmp_path: Path) -> None:
