@@ -19,6 +19,7 @@ from kit.logs import get_logger
 from kit.wire import MAX_MESSAGE_BYTES
 
 READY_INTERVAL_S = 1.0
+CANCEL_AGAIN_S = 0.5
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -148,8 +149,15 @@ async def _until(stop: asyncio.Event, tasks: Sequence[asyncio.Future[None]]) -> 
 
 
 async def _cancel(tasks: Sequence[asyncio.Future[None]]) -> None:
-    for task in tasks:
-        task.cancel()
+    """Ends the tasks; asks more than once, since a cancellation can get lost in another exception.
+
+    (So it does when a database connection breaks at that moment: the task sees only the broken connection.)
+    """
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
 
 

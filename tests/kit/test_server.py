@@ -73,6 +73,17 @@ async def test_a_background_task_that_dies_stops_the_process(tmp_path: Path) -> 
     assert "the relay broke" in events["background_task_died"]["exception"]
 
 
+async def test_a_background_task_that_loses_a_cancellation_is_cancelled_again(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/echo"
+    async with started(address, "deaf") as process:
+        async with channel(address) as client:
+            await eventually(lambda: is_serving(client), within_s=20, what="the server")
+        process.send_signal(signal.SIGTERM)
+        out, _ = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 0
+    assert out == b"background cancelled\n"
+
+
 async def test_a_killed_servers_socket_is_no_obstacle_but_a_living_ones_is(tmp_path: Path) -> None:
     stale = tmp_path / "socket"
     with socket.socket(socket.AF_UNIX) as left_behind:

@@ -1,7 +1,8 @@
-"""A process that serves the echo service, to be stopped by a signal: `python echo_process.py ADDRESS [death]`."""
+"""A process that serves the echo service, to be stopped by a signal: `python echo_process.py ADDRESS [death|deaf]`."""
 
 import asyncio
 import sys
+from contextlib import suppress
 
 from kit import logs
 from kit.server import run, serve
@@ -31,6 +32,13 @@ async def lasts() -> None:
         sys.stdout.write("background cancelled\n")
 
 
+async def deaf() -> None:
+    """A background task that loses its first cancellation, as one does whose database breaks at that moment."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    await lasts()
+
+
 async def main() -> None:
     """Serves until told to stop."""
     await serve(
@@ -38,7 +46,7 @@ async def main() -> None:
         listen=sys.argv[1],
         register=echo.Echo(slow).register,
         services=[echo.NAME],
-        background=[lasts, dies] if "death" in sys.argv else [lasts],
+        background={"death": [lasts, dies], "deaf": [deaf]}.get(sys.argv[-1], [lasts]),
     )
 
 
