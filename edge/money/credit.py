@@ -236,12 +236,9 @@ class Credit:
             _fail(short, refusals.not_opened)
             return None
         final = grant.outcome in _REFUSED
-        # Others have credit of this account, if it has more than what this lease has.
-        hope = not final and (
-            grant.outcome == billing_pb2.LEASE_OUTCOME_CREDITS_IN_USE
-            or lease.held > 0
-            or grant.posted_nanos > lease.granted - lease.returned - lease.spent
-        )
+        # More may come: of what others give back when recalled, or of what this lease's own requests leave over.
+        in_use = grant.outcome == billing_pb2.LEASE_OUTCOME_CREDITS_IN_USE
+        hope = not final and (in_use or grant.recall or lease.held > 0)
         for waiter in short:
             if final or waiter.patient_until_s is None:
                 waiter.patient_until_s = now_s + (self._pace.patience_s if hope else 0.0)

@@ -195,9 +195,8 @@ class MoneyPath:
         if lease := self._book.leases.get(final.lease_id):
             lease.unacked -= 1
             if refused_nanos:
-                # It will never be settled: billing is told of a smaller sum, once more if need be.
+                # It will never be settled.
                 lease.spent -= refused_nanos
-                lease.closed = False
 
     async def _run_ticks(self) -> None:
         while True:
