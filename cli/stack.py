@@ -58,7 +58,11 @@ def seed() -> None:
     settings = load(StackSettings)
     if settings.catalog_database_url:
         _become("services.catalog.seed", dict(os.environ))
-    _become("services.catalog.seed", _environment(settings).seed())
+    environment = _environment(settings).seed()
+    if environment["UPSTREAM_KIND"] == "embedded" and not environment["EMBEDDED_CHAT_URL"]:
+        with told():
+            raise CommandError("This stack runs no model: set UPSTREAM_KIND and UPSTREAM_BASE_URL as at its start.")
+    _become("services.catalog.seed", environment)
 
 
 def _environment(settings: StackSettings) -> Environment:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local.process import StackError
+from deploy.local.terminal import Patience
 
 MARKER = ".privaterouter"  # tells `make reset` that it may delete the directory
 LOCK_WITHIN_S = 40.0  # an earlier stack that was killed: its edge still drains
@@ -52,14 +53,21 @@ class Home:
         """
         descriptor = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
+            patience = Patience("what is left of a killed stack")
             deadline = time.monotonic() + LOCK_WITHIN_S
             while not take(descriptor):
                 owner = int(os.pread(descriptor, 20, 0) or b"0")
-                if alive(owner) or stopped() or time.monotonic() > deadline:
+                if alive(owner):
                     raise StackError(
                         f"Another stack runs in {self.root} (process {owner}). Stop it, or give this one its own: "
                         "PRIVATEROUTER_HOME=.local2 EDGE_PORT=8001 DASHBOARD_PORT=3001 make up"
                     )
+                if stopped() or time.monotonic() > deadline:
+                    raise StackError(
+                        f"A stack that ran in {self.root} was killed, and some of its processes have not ended: "
+                        f"end those first. They hold {self._lock}."
+                    )
+                patience.note()
                 time.sleep(0.1)
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.__main__ import ADMIN, STACK, build
+from tests.cli.conftest import NOWHERE
 from tests.support.stack import RunningStack, privaterouter
 
 COMMANDS = [
@@ -62,7 +63,13 @@ def test_migrating_and_seeding_a_running_stack_again_changes_nothing(stack: Runn
     migrated = stack.command("migrate")
     assert migrated.returncode == 0
     assert len(re.findall(r": up to date \(", migrated.stdout)) == 4
-    assert stack.command("seed").returncode == 0
+    seeded = stack.command("seed", **NOWHERE)
+    assert (seeded.returncode, seeded.stderr) == (0, "")
+    other = stack.command("seed")
+    assert (other.returncode, other.stderr) == (
+        1,
+        "This stack runs no model: set UPSTREAM_KIND and UPSTREAM_BASE_URL as at its start.\n",
+    )
 
 
 def test_a_bad_setting_is_named(tmp_path: Path) -> None:

@@ -66,6 +66,19 @@ def test_what_a_killed_stack_left_behind_is_waited_for(home: Home) -> None:
         assert (home.run / "lock").read_text() == str(os.getpid())
 
 
+def test_what_does_not_end_after_a_kill_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deploy.local.home.LOCK_WITHIN_S", 0.2)
+    dead = subprocess.Popen(["/bin/true"])
+    dead.wait()
+    with holder(home, owner=dead.pid, for_s=600) as left_behind:
+        with (
+            pytest.raises(StackError, match="was killed, and some of its processes have not ended"),
+            home.locked(stopped=lambda: False),
+        ):
+            pass
+        left_behind.kill()
+
+
 def test_the_lock_is_given_back_in_the_end(home: Home) -> None:
     for _ in range(2):
         with home.locked(stopped=lambda: False) as lock, (home.run / "lock").open() as other:
