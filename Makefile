@@ -72,6 +72,12 @@ proto-check: .venv/.ready-dev
 		untracked=$$(git ls-files --others --exclude-standard -- proto gen); \
 		if [ -n "$$untracked" ]; then printf 'not under version control:\n%s\n' "$$untracked" >&2; exit 1; fi; fi
 
+##@ Measure
+
+.PHONY: bench-lag
+bench-lag: .venv/.ready-dev ## How long after a request its usage row and its debit can be seen
+	@exec $(BIN)/python -m bench.lag
+
 ##@ Change
 
 .PHONY: fmt

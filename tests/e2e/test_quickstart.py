@@ -120,7 +120,7 @@ def test_every_answer_has_the_shape_that_the_page_shows(reader: Reader, page: li
             whole = [line for line in following.text.splitlines() if line and "..." not in line]
             assert [line for line in whole if line not in last.splitlines()] == [], last
             compared += 1
-    assert compared == 10
+    assert compared == 11
 
 
 def test_the_user_starts_with_a_dollar_on_the_plan_free_and_tops_up(reader: Reader) -> None:
