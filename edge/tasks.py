@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from kit.logs import get_logger
 
 RESTART_S = 1.0
+CANCEL_AGAIN_S = 0.5
 
 log = get_logger()
 
@@ -21,11 +22,12 @@ class Tasks:
         self._tasks.append(asyncio.create_task(_for_ever(name, work), name=name))
 
     async def close(self) -> None:
-        """Ends all of them."""
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Ends all of them; asks more than once, since a cancellation can get lost in a library's own error."""
+        running, self._tasks = set(self._tasks), []
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
 
 
 async def _for_ever(name: str, work: Callable[[], Awaitable[None]]) -> None:
