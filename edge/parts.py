@@ -68,6 +68,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             clients.usage,
             journal_dir=settings.edge_journal_dir,
             synchronous=settings.edge_journal_sync.value,
+            pace=settings.edge_pace,
         )
         stack.push_async_callback(money.close)
         await money.start()

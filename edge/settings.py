@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from edge.money.pace import Pace
 from kit.settings import Secret, Settings
 
 
@@ -38,6 +39,8 @@ class EdgeSettings(Settings):
     edge_journal_dir: Path = Path(".local/journal")
     """Directory of the usage journals, on a disk that outlives the process."""
     edge_journal_sync: JournalSync = JournalSync.OFF
+    edge_pace: Pace = Pace()
+    """Times and sizes of the money path that differ from its own, as JSON: `{"renew_s": 1}`. For tests."""
     edge_host: str = "127.0.0.1"
     """Address that both ports listen on."""
     edge_ports_file: Path | None = None

@@ -1,6 +1,7 @@
 """A gRPC server from start to drained: health, reflection, background tasks, SIGTERM."""
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -13,6 +14,7 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from kit import faults
 from kit.health import LIVENESS, READINESS
 from kit.interceptors import Guard
 from kit.logs import get_logger
@@ -38,7 +40,8 @@ Background = Callable[[], Awaitable[None]]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """`asyncio.run`, on uvloop."""
+    """`asyncio.run`, on uvloop; with the faults that a test asks for in FAULTS."""
+    faults.enable(os.environ.get("FAULTS", ""))
     uvloop.run(main)
 
 
