@@ -90,6 +90,12 @@ def model_file() -> Path:
     )
 
 
+def thread_count() -> int:
+    """One core stays free for the rest of the stack: the model's threads wait for each other by spinning, so that a
+    single one that has to share its core makes all of them four times slower."""
+    return max(1, min(4, (os.cpu_count() or 1) - 1))
+
+
 def serve(kind: str, address_file: Path) -> None:
     """Serve until SIGTERM or SIGINT."""
     import xllamacpp  # noqa: PLC0415 - 100 MB that the process asking for a model must not load
@@ -105,6 +111,9 @@ def serve(kind: str, address_file: Path) -> None:
     params.n_ctx = CONTEXT_TOKENS
     params.n_threads_http = 128  # a kept-alive connection holds one
     params.cache_ram_mib = 0  # finished prompts would be kept, up to 8 GiB of them
+    for part in (params.cpuparams, params.cpuparams_batch):
+        part.n_threads = thread_count()
+        part.poll = 0
     if kind == "chat":
         params.n_parallel = CHAT_STREAMS
         params.kv_unified = True
