@@ -92,7 +92,8 @@ def model_file() -> Path:
 
 def thread_count() -> int:
     """One core stays free for the rest of the stack: the model's threads wait for each other by spinning, so that a
-    single one that has to share its core makes all of them four times slower."""
+    single one that has to share its core makes all of them four times slower.
+    """
     return max(1, min(4, (os.cpu_count() or 1) - 1))
 
 
