@@ -96,9 +96,9 @@ class Books:
     accounts: dict[UUID, Account] = field(default_factory=dict)
     key_months: dict[tuple[UUID, date], KeyMonth] = field(default_factory=dict)
     leases: dict[UUID, Lease] = field(default_factory=dict)
-    _accounts_before: dict[UUID, Account] = field(default_factory=dict)
-    _key_months_before: dict[tuple[UUID, date], KeyMonth] = field(default_factory=dict)
-    _leases_before: dict[UUID, Lease] = field(default_factory=dict)
+    _accounts_before: dict[UUID, Account] = field(default_factory=dict, init=False)
+    _key_months_before: dict[tuple[UUID, date], KeyMonth] = field(default_factory=dict, init=False)
+    _leases_before: dict[UUID, Lease] = field(default_factory=dict, init=False)
 
     def enter(self, *, accounts: Iterable[Account], key_months: Iterable[KeyMonth], leases: Iterable[Lease]) -> None:
         """Takes in rows as they stand in the database."""

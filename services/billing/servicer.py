@@ -228,6 +228,7 @@ class BillingServicer(BillingServiceServicer):
 
 async def _account(connection: Connection, account_id: UUID) -> Account:
     """The account; AccountNotFound where it has not been opened."""
-    for account in await store_accounts.accounts(connection, [account_id]):
-        return account
-    raise AccountNotFound(f"the account {account_id} has not been opened")
+    found = await store_accounts.accounts(connection, [account_id])
+    if not found:
+        raise AccountNotFound(f"the account {account_id} has not been opened")
+    return found[0]

@@ -8,13 +8,12 @@ from kit.errors import RemoteError
 from privaterouter.billing.v1 import billing_pb2 as pb
 from services.billing import store
 from tests.services.billing.world import CENT, USD, Owner, World, outcome, some_id
+from tests.support.waiting import eventually
 
-ACQUIRERS = 32
 
-
-async def race(world: World, owner: Owner) -> int:
+async def race(world: World, owner: Owner, acquirers: int = 32) -> int:
     """So many workers, each with a key of its own, want a cent at once; the number that got it."""
-    racers = [Owner(owner.account_id) for _ in range(ACQUIRERS)]
+    racers = [Owner(owner.account_id) for _ in range(acquirers)]
     answers = await asyncio.gather(
         *(world.acquire(racer.worker_id, racer.wish(CENT)) for racer in racers), return_exceptions=True
     )
@@ -70,14 +69,14 @@ async def test_lock_guard_and_check_each_stop_it_alone(
     if kept != "check":
         await remove_check(world)
     owner = await world.owner(10 * CENT)
-    granted = await race(world, owner)
+    granted = await race(world, owner, 16)
     assert 1 <= granted <= 10
     assert await world.amounts(owner) == (10 * CENT, granted * CENT)
 
 
 async def test_parallel_acquirers_share_a_keys_month(world: World) -> None:
     owner = await world.owner()
-    twins = [Owner(owner.account_id, api_key_id=owner.api_key_id) for _ in range(ACQUIRERS)]
+    twins = [Owner(owner.account_id, api_key_id=owner.api_key_id) for _ in range(32)]
     answers = await asyncio.gather(*(world.acquire(twin.worker_id, twin.wish(CENT, limit=10 * CENT)) for twin in twins))
     outcomes = [outcome(grant) for (grant,) in answers]
     assert outcomes.count("GRANTED") == 10
@@ -123,6 +122,27 @@ async def test_lending_settling_returning_and_closing_at_once_neither_deadlock_n
     await asyncio.gather(*(work(order) for order in orders for work in (settle, lend) for _ in range(4)))
     for owner in owners:
         assert await world.amounts(owner) == (88 * CENT, 38 * CENT)
+
+
+async def test_a_lease_renewed_while_it_was_to_be_released_lives_on(world: World) -> None:
+    """The release waits for the account; the renewal, which moves no money, does not."""
+    owner = await world.owner()
+    lease_id = await world.lease(owner, CENT)
+    await world.pass_time(150)
+    async with world.admin.transaction():
+        await world.admin.execute("SELECT FROM billing.accounts FOR UPDATE")
+        releasing = asyncio.create_task(world.expired(owner.worker_id))
+
+        async def waits() -> bool:
+            return bool(await world.admin.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+        await eventually(waits)
+        (state,) = await world.renew(owner.worker_id, {lease_id: 0})
+        assert not state.gone
+    assert await releasing == []
+    (state,) = await world.renew(owner.worker_id, {lease_id: 0})
+    assert not state.gone
+    assert await world.amounts(owner) == (USD, CENT)
 
 
 async def test_a_call_that_finds_the_row_locked_for_long_says_unavailable(world: World) -> None:

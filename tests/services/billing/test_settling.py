@@ -92,7 +92,7 @@ async def test_within_a_batch_the_first_of_two_counts(world: World) -> None:
     owner = await world.owner()
     charge = owner.charge(20 * CENT)
     dearer = owner.charge(21 * CENT, request_id=charge.request_id)
-    assert await world.settle(dearer, charge, dearer) == ["BOOKED", "CONFLICT", "KNOWN"]
+    assert await world.settle(dearer, charge, dearer, charge) == ["BOOKED", "CONFLICT", "KNOWN", "CONFLICT"]
     assert await world.amounts(owner) == (79 * CENT, 0)
 
 
