@@ -1,7 +1,8 @@
 """Which caller a secret belongs to, remembered for 30 s and forgotten as soon as the key changes."""
 
-import time
 from collections.abc import Callable, Sequence
+from datetime import datetime
+from time import monotonic
 
 from edge.batch import Batcher
 from edge.errors import EdgeError, from_remote, unavailable
@@ -40,9 +41,7 @@ _Resolved = tuple[auth_pb2.ResolvedApiKey, int]
 class ApiKeys:
     """Resolved API keys. `cached` first; `resolve` where it knows nothing."""
 
-    def __init__(
-        self, auth: AuthServiceStub, *, clock: Callable[[], float] = time.monotonic, now: Clock = utc_now
-    ) -> None:
+    def __init__(self, auth: AuthServiceStub, *, clock: Callable[[], float] = monotonic, now: Clock = utc_now) -> None:
         self._auth = auth
         self._clock = clock
         self._now = now
@@ -50,7 +49,7 @@ class ApiKeys:
         self._refused: Cache[auth_pb2.ResolveOutcome.ValueType] = Cache(
             ttl_s=REFUSED_TTL_S, most=MAX_REFUSED, clock=clock
         )
-        self._uses: dict[str, auth_pb2.ApiKeyUse] = {}
+        self._uses: dict[str, datetime] = {}
         self._ask: Batcher[str, _Resolved] = Batcher(self._resolve_all, most=1_000, in_flight=4)
 
     def cached(self, secret: str) -> Caller | None:
@@ -90,21 +89,24 @@ class ApiKeys:
     def note_use(self, caller: Caller) -> None:
         """Notes that the key was used now; auth is told every 10 s."""
         if caller.api_key_id in self._uses or len(self._uses) < MAX_KNOWN:
-            self._uses[caller.api_key_id] = auth_pb2.ApiKeyUse(
-                api_key_id=caller.api_key_id, last_use_time=to_proto(self._now())
-            )
+            self._uses[caller.api_key_id] = self._now()
 
     async def report_uses(self) -> None:
         """Tells auth which keys were used; those that it could not be told of are kept for the next time."""
-        uses, self._uses = list(self._uses.values()), {}
+        uses, self._uses = list(self._uses.items()), {}
         for start in range(0, len(uses), MAX_USES):
-            request = auth_pb2.ReportApiKeyUseRequest(uses=uses[start : start + MAX_USES])
+            request = auth_pb2.ReportApiKeyUseRequest(
+                uses=[
+                    auth_pb2.ApiKeyUse(api_key_id=api_key_id, last_use_time=to_proto(time))
+                    for api_key_id, time in uses[start : start + MAX_USES]
+                ]
+            )
             try:
                 await self._auth.ReportApiKeyUse(request)
             except RemoteError as error:
                 log.warning("api_key_use_not_reported", keys=len(uses) - start, error=str(error))
                 # Newer uses, noted meanwhile, win.
-                self._uses = {use.api_key_id: use for use in uses[start:]} | self._uses
+                self._uses = dict(uses[start:]) | self._uses
                 return
 
     def drop(self, api_key_id: str, user_id: str, sequence: int | None = None) -> None:

@@ -54,6 +54,7 @@ class Store:
 
     def __init__(self, db: sqlite3.Connection, worker_id: str) -> None:
         self._db = db
+        self._deleted_to = 0
         self.worker_id = worker_id
 
     @classmethod
@@ -89,27 +90,32 @@ class Store:
         db = self._db
         try:
             db.execute("BEGIN")
-            db.executemany("INSERT OR IGNORE INTO leases (lease_id) VALUES (?)", _rows(changes.new_leases))
-            db.executemany("INSERT OR REPLACE INTO opens VALUES (?, ?)", changes.opens.items())
-            db.executemany("DELETE FROM opens WHERE request_id = ?", _rows(changes.ended))
-            db.executemany(
+            self._each("INSERT OR IGNORE INTO leases (lease_id) VALUES (?)", _rows(changes.new_leases))
+            self._each("INSERT OR REPLACE INTO opens VALUES (?, ?)", list(changes.opens.items()))
+            self._each("DELETE FROM opens WHERE request_id = ?", _rows(changes.ended))
+            self._each(
                 "INSERT INTO finals VALUES (?, ?, ?, ?, ?, ?)",
                 [(*row[:4], now_ns, row[4]) for row in changes.finals],
             )
-            db.executemany(
+            self._each(
                 "UPDATE leases SET spent_nanos = spent_nanos + ? WHERE lease_id = ?",
                 [(nanos, lease_id) for lease_id, nanos in changes.spent.items()],
             )
-            db.executemany("INSERT OR REPLACE INTO parked VALUES (?, ?, ?)", changes.parked)
-            if changes.acked_to:
+            self._each("INSERT OR REPLACE INTO parked VALUES (?, ?, ?)", changes.parked)
+            if changes.acked_to > self._deleted_to:
                 db.execute("DELETE FROM finals WHERE sequence <= ?", (changes.acked_to,))
-            db.executemany("DELETE FROM leases WHERE lease_id = ?", _rows(changes.old_leases))
+            self._each("DELETE FROM leases WHERE lease_id = ?", _rows(changes.old_leases))
             db.execute("COMMIT")
+            self._deleted_to = changes.acked_to
         except sqlite3.Error:
             # When the disk is full, SQLite has rolled back already.
             if db.in_transaction:
                 db.rollback()
             raise
+
+    def _each(self, statement: str, rows: Sequence[tuple[str | int | bytes, ...]]) -> None:
+        if rows:
+            self._db.executemany(statement, rows)
 
     def finals(self, *, after: int, most: int) -> list[FinalRow]:
         """The oldest final records behind a sequence number."""
