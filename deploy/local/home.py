@@ -27,6 +27,7 @@ class Home:
         self.secrets = root / "secrets.env"
         self.places = self.run / "stack.json"
         self.edge_ports = self.run / "edge-ports.json"
+        self.sockets = self.run / "sockets"
         self._lock = self.run / "lock"
 
     def create(self) -> None:

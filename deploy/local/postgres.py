@@ -25,6 +25,7 @@ from deploy.local.process import (
     launched,
     private_socket_directory,
     remove_directory,
+    remove_socket_directory,
 )
 
 SUPERUSER = "postgres"
@@ -128,7 +129,7 @@ class Postgres:
             self._child.stop(within_s=20)
             self._child = None
         if self._sockets is not None:
-            remove_directory(self._sockets)
+            remove_socket_directory(self._home / "sockets")
             self._sockets = None
 
     def _lock(self) -> int:
@@ -195,7 +196,7 @@ class Postgres:
             raise StackError(f"The database could not be set up in {self._home}. {reason}\n{result.stderr.strip()}")
 
     def _launch(self, programs: Path, identity: str, lock: int) -> None:
-        self._sockets = private_socket_directory()
+        self._sockets = private_socket_directory(self._home / "sockets")
         if identity.startswith("dropped"):
             os.chown(self._sockets, *owner_of(identity))
         settings = {

@@ -138,13 +138,26 @@ def launched(command: Sequence[str | Path], *, identity: str, death_signal: sign
     return [*prefix, *(str(part) for part in command)]
 
 
-def private_socket_directory() -> Path:
-    """A new directory only we may enter, with a path short enough for unix sockets."""
+def private_socket_directory(link: Path) -> Path:
+    """A new directory only we may enter, with a path short enough for unix sockets; `link` remembers where it is.
+
+    One that a killed process left there is removed first.
+    """
+    remove_socket_directory(link)
     # mkdtemp makes a name that nobody can guess, with the mode 0700.
     for base in (tempfile.gettempdir(), "/tmp", "/var/tmp"):  # noqa: S108
         if len(os.fsencode(base)) < SOCKET_PATH_LIMIT - 50 and os.access(base, os.W_OK | os.X_OK):
-            return Path(tempfile.mkdtemp(prefix="privaterouter-", dir=base))
+            directory = Path(tempfile.mkdtemp(prefix="privaterouter-", dir=base))
+            link.symlink_to(directory)
+            return directory
     raise StackError("No temporary directory with a short path can be written: set TMPDIR to one, such as /tmp.")
+
+
+def remove_socket_directory(link: Path) -> None:
+    """Remove the directory that `link` remembers, and the link; fine when there is none."""
+    if link.is_symlink():
+        remove_directory(link.readlink())
+        link.unlink()
 
 
 def remove_directory(path: Path) -> None:

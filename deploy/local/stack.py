@@ -14,7 +14,7 @@ from deploy.local.home import Home
 from deploy.local.model import Model
 from deploy.local.places import Places
 from deploy.local.postgres import Postgres
-from deploy.local.process import Child, StackError, explain, private_socket_directory, remove_directory
+from deploy.local.process import Child, StackError, explain, private_socket_directory, remove_socket_directory
 from deploy.local.settings import SERVICES, StackSettings
 from deploy.local.terminal import Patience, Stopped, StopSignals, announce, say
 from deploy.local.valkey import Valkey
@@ -120,8 +120,8 @@ class Stack:
             valkey.start()
             self._children.append(valkey.child)
             redis_url = valkey.url
-        sockets = private_socket_directory()
-        self._running.callback(remove_directory, sockets)
+        sockets = private_socket_directory(self._home.sockets)
+        self._running.callback(remove_socket_directory, self._home.sockets)
         return Places(pid=os.getpid(), sockets=str(sockets), database_url=database_url, redis_url=redis_url)
 
     def _migrate(self, environment: Environment) -> None:

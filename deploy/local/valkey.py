@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from deploy.local.process import Child, StackError, explain, private_socket_directory, remove_directory
+from deploy.local.process import Child, StackError, explain, private_socket_directory, remove_socket_directory
 
 START_WITHIN_S = 15.0
 CONFIGURATION = {
@@ -66,7 +66,7 @@ class Valkey:
         program = server_program()
         try:
             self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._sockets = private_socket_directory()
+            self._sockets = private_socket_directory(self._home / "sockets")
             command: list[str | Path] = [program, "--unixsocket", self._socket, "--dir", self._home]
             for name, value in CONFIGURATION.items():
                 command += [f"--{name}", value]
@@ -85,7 +85,7 @@ class Valkey:
             self._child.stop()
             self._child = None
         if self._sockets is not None:
-            remove_directory(self._sockets)
+            remove_socket_directory(self._home / "sockets")
             self._sockets = None
 
     def _answers(self) -> bool:

@@ -104,9 +104,23 @@ def test_sockets_get_a_short_path_where_the_temporary_directory_has_a_long_one(
     long = tmp_path / ("long" * 30)
     long.mkdir()
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(long))
-    directory = process.private_socket_directory()
+    directory = process.private_socket_directory(tmp_path / "sockets")
     try:
         assert len(str(directory / "x.PGSQL.5432")) < process.SOCKET_PATH_LIMIT
         assert directory.stat().st_mode & 0o777 == 0o700
     finally:
-        process.remove_directory(directory)
+        process.remove_socket_directory(tmp_path / "sockets")
+    assert not directory.exists()
+
+
+def test_the_sockets_of_a_killed_process_are_cleared_away_by_the_next_one(tmp_path: Path) -> None:
+    link = tmp_path / "sockets"
+    first = process.private_socket_directory(link)
+    (first / "left.sock").touch()
+    second = process.private_socket_directory(link)
+    assert not first.exists()
+    assert second.is_dir()
+    process.remove_socket_directory(link)
+    process.remove_socket_directory(link)
+    assert not second.exists()
+    assert not link.is_symlink()
