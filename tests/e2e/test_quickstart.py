@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ from tests.e2e.terminal import Terminal
 from tests.support import pages
 from tests.support.pages import Block
 from tests.support.stack import RunningStack, environment, until
+
+# The first test types the whole page, with a real model on however few cores there are.
+pytestmark = pytest.mark.timeout(240)
 
 CALLS = 5
 """Chat requests of the page up to its look at the usage: by curl, Python, Node.js, and two streams."""
@@ -88,7 +92,9 @@ def page() -> list[Block]:
 
 
 @pytest.fixture(scope="module")
-def reader(stack: RunningStack, page: list[Block], node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def reader(
+    stack: RunningStack, page: list[Block], node_modules: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Reader]:
     """The page, typed to its end."""
     directory = tmp_path_factory.mktemp("clone")
     with Terminal(directory, node_modules=node_modules, environment=environment(stack.home.root)) as terminal:
@@ -103,7 +109,6 @@ def test_its_first_step_is_to_start_the_stack(page: list[Block]) -> None:
     assert [block.text.splitlines()[-1] for block in page if block.language == "sh"] == ["make up"]
 
 
-@pytest.mark.timeout(240)
 def test_every_answer_has_the_shape_that_the_page_shows(reader: Reader, page: list[Block]) -> None:
     answers = iter(reader.printed)
     last = ""
