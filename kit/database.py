@@ -140,6 +140,10 @@ class Database:
             yield connection
         except _TRANSIENT as error:
             raise Unavailable("the database gave up on this request") from error
+        except asyncpg.InternalClientError as error:
+            # The server has said that it goes, and the connection is not closed yet: it is of no use any more.
+            connection.terminate()
+            raise Unavailable("the database connection was lost") from error
         except asyncpg.InterfaceError as error:
             if not _is_lost(connection):
                 raise

@@ -2,12 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import asyncpg
 import pytest
 
 from kit.database import Connection, Database
 from kit.errors import Unavailable
+from tests.faults.links import Link
 from tests.support.databases import Databases
 
 
@@ -106,6 +108,29 @@ async def test_a_connection_cut_by_the_server_is_unavailable_and_replaced(
     with pytest.raises(Unavailable):
         await cut_in_the_middle()
     assert await count(things) == 0
+
+
+async def test_a_server_that_has_said_farewell_but_not_closed_yet_is_unavailable_and_replaced(
+    databases: Databases, things_url: str, tmp_path: Path
+) -> None:
+    """So it is for a moment whenever Postgres dies; asyncpg then calls a new statement its own mistake."""
+    url = databases.url_for("sample", things_url)
+    directory = parse_qs(urlsplit(url).query)["host"][0]
+    link = Link("slow", f"unix:{tmp_path}/.s.PGSQL.5432", lambda: f"unix:{directory}/.s.PGSQL.5432")
+    await link.start()
+    proxied = urlsplit(url)._replace(query=urlencode({"host": str(tmp_path), "port": "5432"})).geturl()
+    database = await Database.connect(proxied, application_name="farewell", max_size=1, acquire_timeout_s=0.5)
+    admin = await databases.admin(things_url)
+    link.slow_close_s = 0.3
+    async with database.transaction() as connection:
+        pid = await connection.fetchval("SELECT pg_backend_pid()")
+    await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    await asyncio.sleep(0.05)  # the farewell arrives, the end of the connection does not
+    with pytest.raises(Unavailable):
+        await count(database)
+    assert await count(database) == 0
+    await database.close()
+    await link.close()
 
 
 async def test_the_lock_of_a_session_ends_with_it(things: Database) -> None:
