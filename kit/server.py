@@ -28,7 +28,7 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second process on the port is a mistake, not a load balancer
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
 )
 

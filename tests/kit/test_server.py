@@ -2,16 +2,19 @@
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from kit.client import channel
@@ -156,3 +159,42 @@ async def test_reflection_lists_the_services() -> None:
         async for answer in stub.ServerReflectionInfo(ask()):
             names = {service.name for service in answer.list_services_response.service}
     assert names == {echo.NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+
+
+async def test_pings_that_keep_an_idle_connection_alive_are_welcome() -> None:
+    async with running(listen="127.0.0.1:0", register=lambda _: None) as target:
+        host, _, port = target.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(_SETTINGS))
+        answered = 0
+        for number in range(6):  # a server that counts these as abuse hangs up at the fourth
+            writer.write(_frame(_PING, number.to_bytes(8)))
+            answered += await _answered(reader)
+            await asyncio.sleep(0.6)  # slower than the server's limit, much faster than our clients
+        writer.close()
+    assert answered == 6
+
+
+_SETTINGS, _PING, _GOAWAY = 4, 6, 7
+
+
+def _frame(kind: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3) + bytes([kind, 0]) + bytes(4) + payload
+
+
+async def _answered(reader: asyncio.StreamReader) -> bool:
+    """Whether the server's next word is an answer to a ping, not a farewell."""
+    while True:
+        head = await asyncio.wait_for(reader.readexactly(9), 5)
+        await reader.readexactly(int.from_bytes(head[:3]))
+        if head[3] in {_PING, _GOAWAY}:
+            return head[3] == _PING
+
+
+@pytest.mark.parametrize("module", ["kit.server", "kit.client"])
+def test_every_option_is_one_that_grpc_knows(module: str) -> None:
+    """It ignores a misspelt one in silence."""
+    library = Path(str(cygrpc.__file__)).read_bytes()
+    named = set(re.findall(r'"(grpc\.[a-z0-9_.]+)"', Path(str(import_module(module).__file__)).read_text()))
+    assert named
+    assert {name for name in named if name.encode() not in library} == set()
