@@ -8,13 +8,12 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from grpc._cython import cygrpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from kit.client import channel
@@ -194,7 +193,7 @@ async def _answered(reader: asyncio.StreamReader) -> bool:
 @pytest.mark.parametrize("module", ["kit.server", "kit.client"])
 def test_every_option_is_one_that_grpc_knows(module: str) -> None:
     """It ignores a misspelt one in silence."""
-    library = Path(str(cygrpc.__file__)).read_bytes()
-    named = set(re.findall(r'"(grpc\.[a-z0-9_.]+)"', Path(str(import_module(module).__file__)).read_text()))
+    library, source = (Path(str(spec and spec.origin)) for spec in map(find_spec, ("grpc._cython.cygrpc", module)))
+    named = set(re.findall(r'"(grpc\.[a-z0-9_.]+)"', source.read_text()))
     assert named
-    assert {name for name in named if name.encode() not in library} == set()
+    assert {name for name in named if name.encode() not in library.read_bytes()} == set()
