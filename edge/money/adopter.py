@@ -15,6 +15,7 @@ from edge.money.renewals import chunks
 from edge.money.shipper import Shipper
 from edge.money.store import Store, UnreadableJournal
 from kit.errors import RemoteError
+from kit.faults import fault_async
 from kit.logs import get_logger
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
@@ -82,14 +83,17 @@ class Adopter:
         for record in journal.opens():
             journal.note_final(interrupted(record))
         await journal.commit()
+        await fault_async("edge.adopt.after_commit")
         leases = journal.leases()
         renewing = asyncio.create_task(self._renew(journal.worker_id, list(leases)))
         try:
             await self._close(journal.worker_id, leases)
+            await fault_async("edge.adopt.after_close")
             await Shipper(self._usage, journal, pace=self._pace, alive=False).drain()
         finally:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
+        await fault_async("edge.adopt.after_ship")
         for lease_id in leases:
             journal.forget_lease(lease_id)
 

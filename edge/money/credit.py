@@ -18,6 +18,7 @@ from edge.money.pots import Pot, Waiter
 from edge.money.refusals import Refusal
 from edge.money.renewals import Renewals
 from kit.errors import RemoteError
+from kit.faults import fault_async
 from kit.logs import get_logger
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
@@ -197,7 +198,9 @@ class Credit:
     async def _acquire(self, wishes: list[billing_pb2.LeaseWish]) -> Sequence[billing_pb2.LeaseGrant]:
         sent_s = self._clock()
         request = billing_pb2.AcquireLeasesRequest(worker_id=self._journal.worker_id, wishes=wishes)
+        await fault_async("edge.acquire.before_call")
         answer = await self._billing.AcquireLeases(request, timeout=self._pace.ask_timeout_s)
+        await fault_async("edge.acquire.after_call")
         if len(answer.grants) != len(wishes):
             raise RemoteError(grpc.StatusCode.INTERNAL, f"{len(answer.grants)} answers to {len(wishes)} wishes")
         self._renewals.heard_s = max(self._renewals.heard_s, sent_s)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edge.money import files
 from edge.money.store import Changes, Store, UnreadableJournal
+from kit.faults import fault
 from kit.logs import get_logger
 
 log = get_logger()
@@ -225,6 +226,7 @@ class Journal:
             for sequence, final in enumerate(unacked, self._sequence + 1)
         ]
         changes.acked_to = self._acked_to
+        fault("edge.journal.before_write")
         try:
             self._store.write(changes, now_ns=self._now_ns())
         except sqlite3.Error as error:
@@ -234,6 +236,7 @@ class Journal:
         else:
             if self.failed:
                 log.info("journal_writable", path=str(self.path))
+            fault("edge.journal.after_write")
             self.failed = False
             self._changes, self._finals = Changes(), []
             for final in unacked:

@@ -21,6 +21,7 @@ from edge.money.shipper import Shipper
 from edge.tasks import Tasks
 from kit.clock import boottime_s
 from kit.errors import RemoteError
+from kit.faults import fault, fault_async
 from kit.ids import IdFactory
 from kit.logs import get_logger
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
@@ -111,6 +112,7 @@ class MoneyPath:
             raise unavailable()
         self._name(hold, record)
         self._reports.begin(hold, record)
+        fault("edge.open.noted")
 
     async def finish(self, hold: Hold, record: Record) -> None:
         """Journals the final record; the last byte may go out then. Never fails; a second call does nothing.
@@ -135,6 +137,7 @@ class MoneyPath:
             )
         # Where the journal cannot be written, the record is shipped from memory and keeps its hold until then.
         await self._journal.commit()
+        await fault_async("edge.finish.after_commit")
         self._shipper.wake()
 
     def recall(self, account_id: str) -> None:

@@ -12,6 +12,7 @@ from edge.money.journal import Journal
 from edge.money.leases import Lease
 from edge.money.pace import Pace
 from kit.errors import RemoteError
+from kit.faults import fault_async
 from kit.logs import get_logger
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
@@ -89,7 +90,9 @@ class Renewals:
             worker_id=self._journal.worker_id,
             renewals=[billing_pb2.LeaseRenewal(lease_id=each.id, returned_nanos=each.returned) for each in leases],
         )
+        await fault_async("edge.renew.before_call")
         answer = await self._billing.RenewLeases(request, timeout=self._pace.renew_timeout_s)
+        await fault_async("edge.renew.after_call")
         if len(answer.leases) != len(leases):
             raise RemoteError(grpc.StatusCode.INTERNAL, f"{len(answer.leases)} answers for {len(leases)} leases")
         self.heard_s = max(self.heard_s, sent_s)
@@ -117,7 +120,9 @@ class Renewals:
                 worker_id=self._journal.worker_id,
                 closings=[billing_pb2.LeaseClosing(lease_id=each.id, spent_nanos=each.spent) for each in some],
             )
+            await fault_async("edge.close.before_call")
             await self._billing.CloseLeases(request, timeout=self._pace.renew_timeout_s)
+            await fault_async("edge.close.after_call")
             for lease in some:
                 lease.closed = True
         for lease in [lease for lease in self._book.ended.values() if lease.closed and not lease.unacked]:

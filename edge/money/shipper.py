@@ -10,6 +10,7 @@ from edge.money import meters
 from edge.money.journal import Final, Journal
 from edge.money.pace import Pace
 from kit.errors import RemoteError
+from kit.faults import fault_async
 from kit.logs import get_logger
 from privaterouter.usage.v1 import usage_pb2
 from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceStub
@@ -129,7 +130,9 @@ class Shipper:
         # Reports first: of the same request the later one counts.
         for record in (*reports.values(), *(final.record for final in finals)):
             request.records.add().MergeFromString(record)
+        await fault_async("edge.ship.before_call")
         answer = await self._usage.RecordUsage(request, timeout=self._pace.ship_timeout_s)
+        await fault_async("edge.ship.after_call")
         results = answer.results[len(reports) :]
         if len(results) != len(finals):
             raise RemoteError(grpc.StatusCode.INTERNAL, f"{len(results)} answers to {len(finals)} records")

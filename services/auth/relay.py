@@ -8,6 +8,7 @@ from uuid import UUID
 from kit.clock import Clock
 from kit.database import Database
 from kit.errors import Unavailable
+from kit.faults import fault_async
 from kit.logs import get_logger
 from services.auth import store_outboxes
 from services.auth.store_outboxes import Outbox
@@ -38,8 +39,10 @@ class Relay:
     async def deliver(self, key: UUID) -> bool:
         """Tells of one key at once and takes it out of the box; what fails is logged and stays there."""
         try:
+            await fault_async("auth.outbox.before_tell")
             if not await self._tell(key):
                 return False
+            await fault_async("auth.outbox.after_tell")
             async with self._database.transaction() as c:
                 await store_outboxes.take_out(c, self._outbox, key)
         except Unavailable as error:

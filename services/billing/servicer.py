@@ -5,6 +5,7 @@ from uuid import UUID
 from kit.clock import Clock
 from kit.database import Connection, Database
 from kit.errors import InvalidArgument
+from kit.faults import fault_async
 from kit.ids import IdFactory, parse_uuid
 from kit.interceptors import Context
 from kit.logs import get_logger
@@ -62,6 +63,7 @@ class BillingServicer(BillingServiceServicer):
             account, opened = await accounts.open_account(
                 connection, account_id, free=free, transaction_id=self._ids(), now=self._clock()
             )
+        await fault_async("billing.open_account.after_commit")
         if opened:
             self._announcer.changed(account_id)
         return pb.OpenAccountResponse(account=packing.account(account))
@@ -179,6 +181,8 @@ class BillingServicer(BillingServiceServicer):
         wishes = packing.wishes(request.wishes)
         async with self._database.transaction() as connection:
             grants = await leases.acquire(connection, worker_id, wishes=wishes, now=self._clock(), terms=self._terms)
+            await fault_async("billing.acquire.before_commit")
+        await fault_async("billing.acquire.after_commit")
         measures.count_grants(grants)
         for account_id in {wish.account_id for wish, grant in zip(wishes, grants, strict=True) if grant.recalls}:
             self._announcer.recall(account_id)
@@ -196,6 +200,8 @@ class BillingServicer(BillingServiceServicer):
             states = await lease_lifecycle.renew(
                 connection, worker_id, returned_nanos=returned, now=self._clock(), terms=self._terms
             )
+            await fault_async("billing.renew.before_commit")
+        await fault_async("billing.renew.after_commit")
         return pb.RenewLeasesResponse(leases=[packing.lease_state(states[lease_id]) for lease_id in lease_ids])
 
     async def CloseLeases(self, request: pb.CloseLeasesRequest, context: Context) -> pb.CloseLeasesResponse:
@@ -206,6 +212,8 @@ class BillingServicer(BillingServiceServicer):
         spent = packing.totals(lease_ids, totals, field="spent_nanos")
         async with self._database.transaction() as connection:
             await lease_lifecycle.close(connection, worker_id, spent_nanos=spent)
+            await fault_async("billing.close.before_commit")
+        await fault_async("billing.close.after_commit")
         return pb.CloseLeasesResponse()
 
     async def SettleCharges(self, request: pb.SettleChargesRequest, context: Context) -> pb.SettleChargesResponse:
@@ -220,6 +228,8 @@ class BillingServicer(BillingServiceServicer):
             )
             uptime_ms = await store.uptime_ms(connection)
             expired = await store.workers_with_expired_leases(connection, uptime_ms=uptime_ms)
+            await fault_async("billing.settle.before_commit")
+        await fault_async("billing.settle.after_commit")
         measures.count_charges(batch, settlement)
         return pb.SettleChargesResponse(
             results=map(packing.charge_result, settlement.outcomes), expired_worker_ids=map(str, expired)

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 from kit.clock import Clock, boottime_s, utc_now
 from kit.database import Connection, Database
 from kit.errors import RemoteError, Unavailable
+from kit.faults import fault_async
 from kit.logs import get_logger
 from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2 as billing
@@ -120,6 +121,7 @@ class Relay:
 
     async def _settle(self, session: Connection, charges: Mapping[int, Charge], drained: set[UUID]) -> None:
         """One call, and the outbox as its answer leaves it; RemoteError when billing did not answer."""
+        await fault_async("usage.relay.before_settle")
         response = await self._stub.SettleCharges(
             billing.SettleChargesRequest(
                 charges=[_message(charge) for charge in charges.values()],
@@ -127,9 +129,11 @@ class Relay:
             ),
             timeout=self._timeout_s,
         )
+        await fault_async("usage.relay.after_settle")
         if len(response.results) != len(charges):
             raise BrokenAnswerError(f"{len(response.results)} results for {len(charges)} charges")
         await _close(session, charges, [result.outcome for result in response.results])
+        await fault_async("usage.relay.after_close")
         self._expired = _worker_ids(response.expired_worker_ids)
 
 

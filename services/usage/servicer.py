@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from kit.clock import Clock, utc_now
 from kit.database import Database
 from kit.errors import InvalidArgument
+from kit.faults import fault_async
 from kit.ids import parse_uuid
 from kit.interceptors import Context
 from kit.logs import get_logger
@@ -42,6 +43,8 @@ class UsageServicer(UsageServiceServicer):
         reports = intake.read(request.records, worker_id)
         async with self._database.transaction() as connection:
             taken = await intake.take(connection, reports, worker_id=worker_id, alive=request.alive, now=self._now())
+            await fault_async("usage.record.before_commit")
+        await fault_async("usage.record.after_commit")
         if taken.charged:
             self._relay.wake()
         _tell(request.records, taken.verdicts, worker_id)

@@ -8,6 +8,7 @@ from prometheus_client import Counter, Gauge
 
 from kit.clock import Clock, boottime_s, utc_now
 from kit.database import Database
+from kit.faults import fault_async
 from kit.logs import get_logger
 from services.usage import intake, store, store_outbox, store_workers
 
@@ -106,5 +107,7 @@ class LostWorkers:
             if await store_workers.lock(connection, worker_id) != last_seen:
                 return  # it has just spoken
             ended = await intake.end_open_records(connection, worker_id, now=self._now())
+            await fault_async("usage.lost.before_commit")
+        await fault_async("usage.lost.after_commit")
         _interrupted.inc(ended)
         log.warning("worker_lost", worker_id=str(worker_id), interrupted=ended)
