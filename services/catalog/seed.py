@@ -78,7 +78,7 @@ async def _seed_model(
         kind=wanted.kind,
         status=ModelStatus.ACTIVE,
         context_tokens=wanted.context_tokens,
-        max_output_tokens=wanted.max_output_tokens,
+        max_output_tokens=seed_data.max_output_tokens(wanted, settings),
         dimensions=seed_data.dimensions(wanted, settings),
         template_tokens=wanted.template_tokens,
         tools_tokens=wanted.tools_tokens,

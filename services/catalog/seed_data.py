@@ -25,6 +25,8 @@ GEMMA_IMAGE_TOKENS = 1_120
 QWEN_IMAGE_TOKENS = 16_384
 ENV_UPSTREAMS = ("default", "embedded-chat", "embedded-embed")
 """Names of the upstreams that settings describe; they follow the settings at every start."""
+EMBEDDED_ANSWER_TOKENS = 1_024
+"""The small model of the embedded stack sometimes never comes to an end by itself; on a busy laptop this takes a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +177,12 @@ def route(model: SeedModel, settings: SeedSettings) -> Route:
     if model.kind is ModelKind.EMBEDDING:
         return Route(upstream_name="embedded-embed", upstream_model=settings.embedded_embed_model)
     return Route(upstream_name="embedded-chat", upstream_model=settings.embedded_chat_model)
+
+
+def max_output_tokens(model: SeedModel, settings: SeedSettings) -> int:
+    """The longest answer of a model; the small model of the embedded stack has its own bound."""
+    most = model.max_output_tokens
+    return min(most, EMBEDDED_ANSWER_TOKENS) if settings.upstream_kind == "embedded" else most
 
 
 def dimensions(model: SeedModel, settings: SeedSettings) -> int:

@@ -16,7 +16,7 @@ from tests.support.pages import Block
 from tests.support.stack import RunningStack, environment, until
 
 # The first test types the whole page, with a real model on however few cores there are.
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(600)
 
 CALLS = 5
 """Chat requests of the page up to its look at the usage: by curl, Python, Node.js, and two streams."""

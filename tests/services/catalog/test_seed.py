@@ -67,6 +67,14 @@ async def test_the_first_seed_makes_the_plans_of_the_price_list(catalog: Catalog
     ]
 
 
+async def test_the_small_model_of_the_embedded_stack_has_a_shorter_longest_answer(catalog: Catalog) -> None:
+    longest: list[set[int]] = []
+    for upstream in (EMBEDDED, LITELLM):
+        await catalog.seed(**upstream)
+        longest.append({model.max_output_tokens for model in (await catalog.newest()).models})
+    assert longest == [{0, 1_024}, {0, 4_096, 16_384}]
+
+
 async def test_the_embedded_stack_routes_all_models_to_its_two_servers(seeded: Catalog) -> None:
     newest = await seeded.newest()
     assert [(up.name, up.kind, up.base_url, up.credential) for up in newest.upstreams] == [
