@@ -26,7 +26,7 @@ QWEN_IMAGE_TOKENS = 16_384
 ENV_UPSTREAMS = ("default", "embedded-chat", "embedded-embed")
 """Names of the upstreams that settings describe; they follow the settings at every start."""
 EMBEDDED_ANSWER_TOKENS = 1_024
-"""The small model of the embedded stack sometimes never comes to an end by itself; on a busy laptop this takes a minute."""
+"""The small model of the embedded stack sometimes comes to no end by itself; this much takes a busy laptop a minute."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
