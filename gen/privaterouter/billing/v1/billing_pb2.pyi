@@ -164,6 +164,41 @@ CHARGE_OUTCOME_CONFLICT: ChargeOutcome.ValueType  # 4
 CHARGE_OUTCOME_INVALID: ChargeOutcome.ValueType  # 5
 """Not booked: the amount or an id makes no sense."""
 
+class _CorrectionOutcome:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CorrectionOutcomeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_CorrectionOutcome.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    CORRECTION_OUTCOME_UNSPECIFIED: _CorrectionOutcome.ValueType  # 0
+    """Never sent."""
+    CORRECTION_OUTCOME_BOOKED: _CorrectionOutcome.ValueType  # 1
+    """Booked now, or would be."""
+    CORRECTION_OUTCOME_UNCHANGED: _CorrectionOutcome.ValueType  # 2
+    """The request has cost what it should already."""
+    CORRECTION_OUTCOME_PENDING: _CorrectionOutcome.ValueType  # 3
+    """Not booked: the ledger does not have (all of) the request's charge yet. Ask again later."""
+    CORRECTION_OUTCOME_INSUFFICIENT_FUNDS: _CorrectionOutcome.ValueType  # 4
+    """Not booked: more would be taken than is available."""
+    CORRECTION_OUTCOME_INVALID: _CorrectionOutcome.ValueType  # 5
+    """Not booked: the amounts or the id make no sense."""
+
+class CorrectionOutcome(_CorrectionOutcome, metaclass=_CorrectionOutcomeEnumTypeWrapper):
+    """What became of a correction."""
+
+CORRECTION_OUTCOME_UNSPECIFIED: CorrectionOutcome.ValueType  # 0
+"""Never sent."""
+CORRECTION_OUTCOME_BOOKED: CorrectionOutcome.ValueType  # 1
+"""Booked now, or would be."""
+CORRECTION_OUTCOME_UNCHANGED: CorrectionOutcome.ValueType  # 2
+"""The request has cost what it should already."""
+CORRECTION_OUTCOME_PENDING: CorrectionOutcome.ValueType  # 3
+"""Not booked: the ledger does not have (all of) the request's charge yet. Ask again later."""
+CORRECTION_OUTCOME_INSUFFICIENT_FUNDS: CorrectionOutcome.ValueType  # 4
+"""Not booked: more would be taken than is available."""
+CORRECTION_OUTCOME_INVALID: CorrectionOutcome.ValueType  # 5
+"""Not booked: the amounts or the id make no sense."""
+
 @typing.final
 class Account(message.Message):
     """What an account has."""
@@ -225,9 +260,9 @@ class Transaction(message.Message):
     description: builtins.str
     """What it is for, for people to read."""
     request_id: builtins.str
-    """The request of a charge. Empty otherwise."""
+    """The request of a charge, or of a correction of one. Empty otherwise."""
     api_key_id: builtins.str
-    """The API key of a charge. Empty otherwise."""
+    """The API key of a charge, or of a correction of one. Empty otherwise."""
     actor_id: builtins.str
     """The operator of an adjustment or plan change. Empty otherwise."""
     @builtins.property
@@ -1202,5 +1237,239 @@ class SettleChargesResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["expired_worker_ids", b"expired_worker_ids", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetChargesRequest(message.Message):
+    """Request of GetCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    account_id: builtins.str
+    """The account's id."""
+    request_id: builtins.str
+    """The request's id."""
+    def __init__(
+        self,
+        *,
+        account_id: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RequestTransaction(message.Message):
+    """A transaction of a request, with what only transactions of requests have."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    LEASE_ID_FIELD_NUMBER: builtins.int
+    PRICE_VERSION_ID_FIELD_NUMBER: builtins.int
+    ABSORBED_NANOS_FIELD_NUMBER: builtins.int
+    revision: builtins.int
+    """Of a charge: 1, or 2 for the difference that a late report of the edge made. 0: a correction."""
+    lease_id: builtins.str
+    """The lease that a charge was held on. Empty: none, or a correction."""
+    price_version_id: builtins.str
+    """The price version that the amount was computed with. Empty: not known."""
+    absorbed_nanos: builtins.int
+    """What of a charge the account could not pay and the house bore; `amount_nanos` of the transaction is without it."""
+    @builtins.property
+    def transaction(self) -> Transaction:
+        """The transaction: a charge, or an adjustment that corrects one."""
+
+    def __init__(
+        self,
+        *,
+        transaction: Transaction | None = ...,
+        revision: builtins.int = ...,
+        lease_id: builtins.str = ...,
+        price_version_id: builtins.str = ...,
+        absorbed_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["absorbed_nanos", b"absorbed_nanos", "lease_id", b"lease_id", "price_version_id", b"price_version_id", "revision", b"revision", "transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetChargesResponse(message.Message):
+    """Response of GetCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRANSACTIONS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def transactions(self) -> containers.RepeatedCompositeFieldContainer[RequestTransaction]:
+        """The transactions, oldest first. Empty: nothing is booked (yet)."""
+
+    def __init__(
+        self,
+        *,
+        transactions: abc.Iterable[RequestTransaction] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ChargeCorrection(message.Message):
+    """What a request should cost."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    CHARGED_NANOS_FIELD_NUMBER: builtins.int
+    SHOULD_COST_NANOS_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """The request."""
+    charged_nanos: builtins.int
+    """What was charged for it by its usage record: nothing is corrected until the ledger has all of that. Above 0."""
+    should_cost_nanos: builtins.int
+    """What it should cost. Not negative."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        charged_nanos: builtins.int = ...,
+        should_cost_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["charged_nanos", b"charged_nanos", "request_id", b"request_id", "should_cost_nanos", b"should_cost_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CorrectChargesRequest(message.Message):
+    """Request of CorrectCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CORRECTIONS_FIELD_NUMBER: builtins.int
+    PRICE_VERSION_ID_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    DRY_RUN_FIELD_NUMBER: builtins.int
+    DRY_RUN_CHANGES_FIELD_NUMBER: builtins.int
+    price_version_id: builtins.str
+    """The price version that `should_cost_nanos` was computed with."""
+    description: builtins.str
+    """What it is for, for the account to read, 1 to 500 characters."""
+    actor_id: builtins.str
+    """The operator's user id. Empty: the command line."""
+    dry_run: builtins.bool
+    """Only answer what would be done."""
+    @builtins.property
+    def corrections(self) -> containers.RepeatedCompositeFieldContainer[ChargeCorrection]:
+        """The requests, at most 1,000, each once."""
+
+    @builtins.property
+    def dry_run_changes(self) -> containers.RepeatedCompositeFieldContainer[AccountChangeNanos]:
+        """Of a dry run in several calls: what the calls before would have changed in the accounts that come up again."""
+
+    def __init__(
+        self,
+        *,
+        corrections: abc.Iterable[ChargeCorrection] | None = ...,
+        price_version_id: builtins.str = ...,
+        description: builtins.str = ...,
+        actor_id: builtins.str = ...,
+        dry_run: builtins.bool = ...,
+        dry_run_changes: abc.Iterable[AccountChangeNanos] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "corrections", b"corrections", "description", b"description", "dry_run", b"dry_run", "dry_run_changes", b"dry_run_changes", "price_version_id", b"price_version_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AccountChangeNanos(message.Message):
+    """What a dry run would have changed in an account so far."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    AMOUNT_NANOS_FIELD_NUMBER: builtins.int
+    account_id: builtins.str
+    """The account."""
+    amount_nanos: builtins.int
+    """How much would have been added; negative: taken."""
+    def __init__(
+        self,
+        *,
+        account_id: builtins.str = ...,
+        amount_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "amount_nanos", b"amount_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CorrectionResult(message.Message):
+    """The answer to a correction."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    COST_NANOS_FIELD_NUMBER: builtins.int
+    AMOUNT_NANOS_FIELD_NUMBER: builtins.int
+    outcome: CorrectionOutcome.ValueType
+    """What became of it."""
+    account_id: builtins.str
+    """The request's account. Empty: not known."""
+    cost_nanos: builtins.int
+    """What the request has cost before this call, earlier corrections included."""
+    amount_nanos: builtins.int
+    """What the correction adds to the account, negative where it takes; also of one that is refused."""
+    def __init__(
+        self,
+        *,
+        outcome: CorrectionOutcome.ValueType = ...,
+        account_id: builtins.str = ...,
+        cost_nanos: builtins.int = ...,
+        amount_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "amount_nanos", b"amount_nanos", "cost_nanos", b"cost_nanos", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class CorrectChargesResponse(message.Message):
+    """Response of CorrectCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def results(self) -> containers.RepeatedCompositeFieldContainer[CorrectionResult]:
+        """One for each correction, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        results: abc.Iterable[CorrectionResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

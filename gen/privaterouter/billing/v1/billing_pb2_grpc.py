@@ -100,6 +100,16 @@ class BillingServiceStub:
                 request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SettleChargesRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SettleChargesResponse.FromString,
                 _registered_method=True)
+        self.GetCharges = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/GetCharges',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetChargesRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetChargesResponse.FromString,
+                _registered_method=True)
+        self.CorrectCharges = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/CorrectCharges',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.FromString,
+                _registered_method=True)
 
 
 class BillingServiceServicer:
@@ -202,6 +212,21 @@ class BillingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCharges(self, request, context):
+        """Returns what the ledger has of one request: its charge, revisions of it, and corrections, in the order of booking.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CorrectCharges(self, request, context):
+        """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
+        corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BillingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -269,6 +294,16 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.SettleCharges,
                     request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SettleChargesRequest.FromString,
                     response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SettleChargesResponse.SerializeToString,
+            ),
+            'GetCharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCharges,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetChargesRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetChargesResponse.SerializeToString,
+            ),
+            'CorrectCharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.CorrectCharges,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -623,6 +658,60 @@ class BillingService:
             '/privaterouter.billing.v1.BillingService/SettleCharges',
             privaterouter_dot_billing_dot_v1_dot_billing__pb2.SettleChargesRequest.SerializeToString,
             privaterouter_dot_billing_dot_v1_dot_billing__pb2.SettleChargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/GetCharges',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetChargesRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetChargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CorrectCharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/CorrectCharges',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.FromString,
             options,
             channel_credentials,
             insecure,

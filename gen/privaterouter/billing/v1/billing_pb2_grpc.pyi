@@ -51,6 +51,12 @@ class BillingServiceStub:
     own outcome; one that is refused does not hold up the others. Also tells which workers are drained, and learns which
     have expired leases.
     """
+    GetCharges: aio.UnaryUnaryMultiCallable[billing_pb2.GetChargesRequest, billing_pb2.GetChargesResponse]
+    """Returns what the ledger has of one request: its charge, revisions of it, and corrections, in the order of booking."""
+    CorrectCharges: aio.UnaryUnaryMultiCallable[billing_pb2.CorrectChargesRequest, billing_pb2.CorrectChargesResponse]
+    """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
+    corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
+    """
 
 class BillingServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns all money. Amounts are int64 nano-dollars. Every change of a balance is one transaction in double entry."""
@@ -166,6 +172,24 @@ class BillingServiceServicer(metaclass=abc_1.ABCMeta):
         """Books charges, each exactly once by `(request_id, revision)`, whatever the state of account or key. Each item has its
         own outcome; one that is refused does not hold up the others. Also tells which workers are drained, and learns which
         have expired leases.
+        """
+
+    @abc_1.abstractmethod
+    def GetCharges(
+        self,
+        request: billing_pb2.GetChargesRequest,
+        context: aio.ServicerContext[billing_pb2.GetChargesRequest, abc.Awaitable[billing_pb2.GetChargesResponse]],
+    ) -> abc.Awaitable[billing_pb2.GetChargesResponse]:
+        """Returns what the ledger has of one request: its charge, revisions of it, and corrections, in the order of booking."""
+
+    @abc_1.abstractmethod
+    def CorrectCharges(
+        self,
+        request: billing_pb2.CorrectChargesRequest,
+        context: aio.ServicerContext[billing_pb2.CorrectChargesRequest, abc.Awaitable[billing_pb2.CorrectChargesResponse]],
+    ) -> abc.Awaitable[billing_pb2.CorrectChargesResponse]:
+        """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
+        corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
         """
 
 def add_BillingServiceServicer_to_server(servicer: BillingServiceServicer, server: aio.Server) -> None: ...

@@ -722,3 +722,49 @@ class SetUpstreamResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListModelPricesRequest(message.Message):
+    """Request of ListModelPrices."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PUBLIC_NAME_FIELD_NUMBER: builtins.int
+    public_name: builtins.str
+    """The model's public name."""
+    def __init__(
+        self,
+        *,
+        public_name: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["public_name", b"public_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListModelPricesResponse(message.Message):
+    """Response of ListModelPrices."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PRICES_FIELD_NUMBER: builtins.int
+    CURRENT_VERSION_ID_FIELD_NUMBER: builtins.int
+    current_version_id: builtins.str
+    """The version that is current now."""
+    @builtins.property
+    def prices(self) -> containers.RepeatedCompositeFieldContainer[Price]:
+        """The versions, newest first, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        prices: abc.Iterable[Price] | None = ...,
+        current_version_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["current_version_id", b"current_version_id", "prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -71,6 +71,11 @@ class CatalogServiceStub:
                 request_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.SetUpstreamRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.SetUpstreamResponse.FromString,
                 _registered_method=True)
+        self.ListModelPrices = channel.unary_unary(
+                '/privaterouter.catalog.v1.CatalogService/ListModelPrices',
+                request_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -128,6 +133,13 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModelPrices(self, request, context):
+        """Returns all price versions of a model.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -165,6 +177,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.SetUpstream,
                     request_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.SetUpstreamRequest.FromString,
                     response_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.SetUpstreamResponse.SerializeToString,
+            ),
+            'ListModelPrices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModelPrices,
+                    request_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesRequest.FromString,
+                    response_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -358,6 +375,33 @@ class CatalogService:
             '/privaterouter.catalog.v1.CatalogService/SetUpstream',
             privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.SetUpstreamRequest.SerializeToString,
             privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.SetUpstreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModelPrices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.catalog.v1.CatalogService/ListModelPrices',
+            privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesRequest.SerializeToString,
+            privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesResponse.FromString,
             options,
             channel_credentials,
             insecure,

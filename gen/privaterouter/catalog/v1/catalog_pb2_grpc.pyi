@@ -34,6 +34,8 @@ class CatalogServiceStub:
     """Changes the fields of a plan that the mask names. For operators."""
     SetUpstream: aio.UnaryUnaryMultiCallable[catalog_pb2.SetUpstreamRequest, catalog_pb2.SetUpstreamResponse]
     """Adds an upstream, or replaces the one of this name. For operators."""
+    ListModelPrices: aio.UnaryUnaryMultiCallable[catalog_pb2.ListModelPricesRequest, catalog_pb2.ListModelPricesResponse]
+    """Returns all price versions of a model."""
 
 class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns what is for sale and where it is served. Small and read as a whole: callers keep a snapshot and ask whether it is
@@ -97,5 +99,13 @@ class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[catalog_pb2.SetUpstreamRequest, abc.Awaitable[catalog_pb2.SetUpstreamResponse]],
     ) -> abc.Awaitable[catalog_pb2.SetUpstreamResponse]:
         """Adds an upstream, or replaces the one of this name. For operators."""
+
+    @abc_1.abstractmethod
+    def ListModelPrices(
+        self,
+        request: catalog_pb2.ListModelPricesRequest,
+        context: aio.ServicerContext[catalog_pb2.ListModelPricesRequest, abc.Awaitable[catalog_pb2.ListModelPricesResponse]],
+    ) -> abc.Awaitable[catalog_pb2.ListModelPricesResponse]:
+        """Returns all price versions of a model."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: aio.Server) -> None: ...

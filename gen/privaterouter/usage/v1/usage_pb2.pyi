@@ -611,3 +611,69 @@ class SummarizeUsageResponse(message.Message):
     _ClearFieldArgType: _TypeAlias = typing.Literal["rows", b"rows", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListModelUsageRequest(message.Message):
+    """Request of ListModelUsage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    MODEL_PUBLIC_NAME_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    TO_TIME_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    AFTER_ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    AFTER_REQUEST_ID_FIELD_NUMBER: builtins.int
+    model_public_name: builtins.str
+    """The model's public name."""
+    limit: builtins.int
+    """The highest number of records to return, 1 to 1,000. Default: 20."""
+    after_account_id: builtins.str
+    """Only records after this account and request, the last ones of the page before. Empty: from the beginning."""
+    after_request_id: builtins.str
+    """Goes with `after_account_id`."""
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only requests that started at this time or later. Needed."""
+
+    @builtins.property
+    def to_time(self) -> timestamp_pb2.Timestamp:
+        """Only requests that started before this time. Needed."""
+
+    def __init__(
+        self,
+        *,
+        model_public_name: builtins.str = ...,
+        from_time: timestamp_pb2.Timestamp | None = ...,
+        to_time: timestamp_pb2.Timestamp | None = ...,
+        limit: builtins.int = ...,
+        after_account_id: builtins.str = ...,
+        after_request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after_account_id", b"after_account_id", "after_request_id", b"after_request_id", "from_time", b"from_time", "limit", b"limit", "model_public_name", b"model_public_name", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListModelUsageResponse(message.Message):
+    """Response of ListModelUsage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def records(self) -> containers.RepeatedCompositeFieldContainer[UsageRecord]:
+        """Final records with a cost above 0, by account and request id. Fewer than `limit`: these are the last."""
+
+    def __init__(
+        self,
+        *,
+        records: abc.Iterable[UsageRecord] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...

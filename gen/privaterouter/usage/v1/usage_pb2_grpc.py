@@ -55,6 +55,11 @@ class UsageServiceStub:
                 request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageResponse.FromString,
                 _registered_method=True)
+        self.ListModelUsage = channel.unary_unary(
+                '/privaterouter.usage.v1.UsageService/ListModelUsage',
+                request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -90,6 +95,13 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListModelUsage(self, request, context):
+        """Lists the charged requests of one model in a time span, of all accounts, by account and request id. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -112,6 +124,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.SummarizeUsage,
                     request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageRequest.FromString,
                     response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageResponse.SerializeToString,
+            ),
+            'ListModelUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModelUsage,
+                    request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageRequest.FromString,
+                    response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -223,6 +240,33 @@ class UsageService:
             '/privaterouter.usage.v1.UsageService/SummarizeUsage',
             privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageRequest.SerializeToString,
             privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModelUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.usage.v1.UsageService/ListModelUsage',
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageRequest.SerializeToString,
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

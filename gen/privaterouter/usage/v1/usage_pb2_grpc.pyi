@@ -26,6 +26,8 @@ class UsageServiceStub:
     """Returns one final record."""
     SummarizeUsage: aio.UnaryUnaryMultiCallable[usage_pb2.SummarizeUsageRequest, usage_pb2.SummarizeUsageResponse]
     """Sums an account's final records by day, model or key."""
+    ListModelUsage: aio.UnaryUnaryMultiCallable[usage_pb2.ListModelUsageRequest, usage_pb2.ListModelUsageResponse]
+    """Lists the charged requests of one model in a time span, of all accounts, by account and request id. For operators."""
 
 class UsageServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns usage records and their way to billing. Amounts are int64 nano-dollars."""
@@ -63,5 +65,13 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[usage_pb2.SummarizeUsageRequest, abc.Awaitable[usage_pb2.SummarizeUsageResponse]],
     ) -> abc.Awaitable[usage_pb2.SummarizeUsageResponse]:
         """Sums an account's final records by day, model or key."""
+
+    @abc_1.abstractmethod
+    def ListModelUsage(
+        self,
+        request: usage_pb2.ListModelUsageRequest,
+        context: aio.ServicerContext[usage_pb2.ListModelUsageRequest, abc.Awaitable[usage_pb2.ListModelUsageResponse]],
+    ) -> abc.Awaitable[usage_pb2.ListModelUsageResponse]:
+        """Lists the charged requests of one model in a time span, of all accounts, by account and request id. For operators."""
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: aio.Server) -> None: ...
