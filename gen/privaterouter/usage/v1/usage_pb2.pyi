@@ -622,16 +622,13 @@ class ListModelUsageRequest(message.Message):
     FROM_TIME_FIELD_NUMBER: builtins.int
     TO_TIME_FIELD_NUMBER: builtins.int
     LIMIT_FIELD_NUMBER: builtins.int
-    AFTER_ACCOUNT_ID_FIELD_NUMBER: builtins.int
     AFTER_REQUEST_ID_FIELD_NUMBER: builtins.int
     model_public_name: builtins.str
     """The model's public name."""
     limit: builtins.int
     """The highest number of records to return, 1 to 1,000. Default: 20."""
-    after_account_id: builtins.str
-    """Only records after this account and request, the last ones of the page before. Empty: from the beginning."""
     after_request_id: builtins.str
-    """Goes with `after_account_id`."""
+    """Only records with a greater request id: the last one of the page before. Empty: from the beginning."""
     @builtins.property
     def from_time(self) -> timestamp_pb2.Timestamp:
         """Only requests that started at this time or later. Needed."""
@@ -647,12 +644,11 @@ class ListModelUsageRequest(message.Message):
         from_time: timestamp_pb2.Timestamp | None = ...,
         to_time: timestamp_pb2.Timestamp | None = ...,
         limit: builtins.int = ...,
-        after_account_id: builtins.str = ...,
         after_request_id: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["after_account_id", b"after_account_id", "after_request_id", b"after_request_id", "from_time", b"from_time", "limit", b"limit", "model_public_name", b"model_public_name", "to_time", b"to_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after_request_id", b"after_request_id", "from_time", b"from_time", "limit", b"limit", "model_public_name", b"model_public_name", "to_time", b"to_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -665,7 +661,7 @@ class ListModelUsageResponse(message.Message):
     RECORDS_FIELD_NUMBER: builtins.int
     @builtins.property
     def records(self) -> containers.RepeatedCompositeFieldContainer[UsageRecord]:
-        """Final records with a cost above 0, by account and request id. Fewer than `limit`: these are the last."""
+        """Final records with a cost above 0, by request id. Fewer than `limit`: these are the last."""
 
     def __init__(
         self,

@@ -96,7 +96,7 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListModelUsage(self, request, context):
-        """Lists the charged requests of one model in a time span, of all accounts, by account and request id. For operators.
+        """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

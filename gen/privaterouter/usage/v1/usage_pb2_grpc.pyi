@@ -27,7 +27,7 @@ class UsageServiceStub:
     SummarizeUsage: aio.UnaryUnaryMultiCallable[usage_pb2.SummarizeUsageRequest, usage_pb2.SummarizeUsageResponse]
     """Sums an account's final records by day, model or key."""
     ListModelUsage: aio.UnaryUnaryMultiCallable[usage_pb2.ListModelUsageRequest, usage_pb2.ListModelUsageResponse]
-    """Lists the charged requests of one model in a time span, of all accounts, by account and request id. For operators."""
+    """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators."""
 
 class UsageServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns usage records and their way to billing. Amounts are int64 nano-dollars."""
@@ -72,6 +72,6 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         request: usage_pb2.ListModelUsageRequest,
         context: aio.ServicerContext[usage_pb2.ListModelUsageRequest, abc.Awaitable[usage_pb2.ListModelUsageResponse]],
     ) -> abc.Awaitable[usage_pb2.ListModelUsageResponse]:
-        """Lists the charged requests of one model in a time span, of all accounts, by account and request id. For operators."""
+        """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators."""
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: aio.Server) -> None: ...
