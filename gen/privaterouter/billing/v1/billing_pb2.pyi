@@ -199,6 +199,64 @@ CORRECTION_OUTCOME_INSUFFICIENT_FUNDS: CorrectionOutcome.ValueType  # 4
 CORRECTION_OUTCOME_INVALID: CorrectionOutcome.ValueType  # 5
 """Not booked: the amounts or the id make no sense."""
 
+class _LedgerPart:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LedgerPartEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_LedgerPart.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    LEDGER_PART_UNSPECIFIED: _LedgerPart.ValueType  # 0
+    """Not allowed."""
+    LEDGER_PART_TRANSACTIONS: _LedgerPart.ValueType  # 1
+    """Transactions, by id: the entries of each (R1)."""
+    LEDGER_PART_ACCOUNTS: _LedgerPart.ValueType  # 2
+    """Accounts, by id: what is posted (R2) and leased (R3)."""
+    LEDGER_PART_API_KEYS: _LedgerPart.ValueType  # 3
+    """API keys' months: what is leased (R3)."""
+    LEDGER_PART_LEASES: _LedgerPart.ValueType  # 4
+    """Leases, by id: a released one has nothing left (R3)."""
+
+class LedgerPart(_LedgerPart, metaclass=_LedgerPartEnumTypeWrapper):
+    """What is walked through in a verification."""
+
+LEDGER_PART_UNSPECIFIED: LedgerPart.ValueType  # 0
+"""Not allowed."""
+LEDGER_PART_TRANSACTIONS: LedgerPart.ValueType  # 1
+"""Transactions, by id: the entries of each (R1)."""
+LEDGER_PART_ACCOUNTS: LedgerPart.ValueType  # 2
+"""Accounts, by id: what is posted (R2) and leased (R3)."""
+LEDGER_PART_API_KEYS: LedgerPart.ValueType  # 3
+"""API keys' months: what is leased (R3)."""
+LEDGER_PART_LEASES: LedgerPart.ValueType  # 4
+"""Leases, by id: a released one has nothing left (R3)."""
+
+class _LedgerCheck:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LedgerCheckEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_LedgerCheck.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    LEDGER_CHECK_UNSPECIFIED: _LedgerCheck.ValueType  # 0
+    """Never sent."""
+    LEDGER_CHECK_ENTRIES: _LedgerCheck.ValueType  # 1
+    """R1: the entries of a transaction sum to 0, and are the transaction's amount to its own account."""
+    LEDGER_CHECK_POSTED: _LedgerCheck.ValueType  # 2
+    """R2: what is posted to an account is the sum of its entries."""
+    LEDGER_CHECK_LEASED: _LedgerCheck.ValueType  # 3
+    """R3: what is leased of an account or an API key's month is what remains of its leases."""
+
+class LedgerCheck(_LedgerCheck, metaclass=_LedgerCheckEnumTypeWrapper):
+    """A rule of the books."""
+
+LEDGER_CHECK_UNSPECIFIED: LedgerCheck.ValueType  # 0
+"""Never sent."""
+LEDGER_CHECK_ENTRIES: LedgerCheck.ValueType  # 1
+"""R1: the entries of a transaction sum to 0, and are the transaction's amount to its own account."""
+LEDGER_CHECK_POSTED: LedgerCheck.ValueType  # 2
+"""R2: what is posted to an account is the sum of its entries."""
+LEDGER_CHECK_LEASED: LedgerCheck.ValueType  # 3
+"""R3: what is leased of an account or an API key's month is what remains of its leases."""
+
 @typing.final
 class Account(message.Message):
     """What an account has."""
@@ -1471,5 +1529,301 @@ class CorrectChargesResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class LedgerMismatch(message.Message):
+    """Something that is not as it must be."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    EXPECTED_NANOS_FIELD_NUMBER: builtins.int
+    ACTUAL_NANOS_FIELD_NUMBER: builtins.int
+    DETAIL_FIELD_NUMBER: builtins.int
+    check: LedgerCheck.ValueType
+    """The rule that does not hold."""
+    subject: builtins.str
+    """What it does not hold for: `transaction/<id>`, `account/<id>`, `api_key/<id>/<2026-05>` or `lease/<id>`."""
+    expected_nanos: builtins.int
+    """What was recomputed."""
+    actual_nanos: builtins.int
+    """What is stored."""
+    detail: builtins.str
+    """What is wrong, for people to read."""
+    def __init__(
+        self,
+        *,
+        check: LedgerCheck.ValueType = ...,
+        subject: builtins.str = ...,
+        expected_nanos: builtins.int = ...,
+        actual_nanos: builtins.int = ...,
+        detail: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actual_nanos", b"actual_nanos", "check", b"check", "detail", b"detail", "expected_nanos", b"expected_nanos", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyLedgerRequest(message.Message):
+    """Request of VerifyLedger."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    PART_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    part: LedgerPart.ValueType
+    """What to walk through."""
+    page_token: builtins.str
+    """Where to go on: the `next_page_token` of the page before. Empty: at the beginning."""
+    limit: builtins.int
+    """The highest number of transactions, accounts, keys or leases to look at, 1 to 10,000. Default: 1,000."""
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only transactions booked from this time on, by billing's clock, and accounts, keys and leases that these, unreleased
+        leases or leases begun since have touched. Unset: everything.
+        """
+
+    def __init__(
+        self,
+        *,
+        part: LedgerPart.ValueType = ...,
+        from_time: timestamp_pb2.Timestamp | None = ...,
+        page_token: builtins.str = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "limit", b"limit", "page_token", b"page_token", "part", b"part"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class VerifyLedgerResponse(message.Message):
+    """Response of VerifyLedger."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECKED_FIELD_NUMBER: builtins.int
+    MISMATCHES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    checked: builtins.int
+    """How many were looked at."""
+    next_page_token: builtins.str
+    """For the next page. Empty: this was the last."""
+    @builtins.property
+    def mismatches(self) -> containers.RepeatedCompositeFieldContainer[LedgerMismatch]:
+        """What differs, in the order of the walk."""
+
+    def __init__(
+        self,
+        *,
+        checked: builtins.int = ...,
+        mismatches: abc.Iterable[LedgerMismatch] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["checked", b"checked", "mismatches", b"mismatches", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListChargesRequest(message.Message):
+    """Request of ListCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_IDS_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    TO_TIME_FIELD_NUMBER: builtins.int
+    AFTER_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """The highest number of requests to return, 1 to 10,000. Default: 1,000."""
+    @builtins.property
+    def request_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Only charges of these requests, at most 1,000; then nothing else may be given. Empty: by time."""
+
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only charges recorded from this time on, by usage's clock. Unset: from the beginning."""
+
+    @builtins.property
+    def to_time(self) -> timestamp_pb2.Timestamp:
+        """Only charges recorded before this time. Unset: to the end."""
+
+    @builtins.property
+    def after(self) -> RequestCharge:
+        """Only what comes after this in the order of the list: the last of the page before. Unset: from the beginning."""
+
+    def __init__(
+        self,
+        *,
+        request_ids: abc.Iterable[builtins.str] | None = ...,
+        from_time: timestamp_pb2.Timestamp | None = ...,
+        to_time: timestamp_pb2.Timestamp | None = ...,
+        after: RequestCharge | None = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["after", b"after", "from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after", b"after", "from_time", b"from_time", "limit", b"limit", "request_ids", b"request_ids", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RequestCharge(message.Message):
+    """What a request was charged in all."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    RECORD_TIME_FIELD_NUMBER: builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    AMOUNT_NANOS_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """The request."""
+    account_id: builtins.str
+    """The account that was charged. One request charged to two accounts is two of these."""
+    amount_nanos: builtins.int
+    """The sum of all revisions. Corrections, which are adjustments, are not in it."""
+    @builtins.property
+    def record_time(self) -> timestamp_pb2.Timestamp:
+        """When usage recorded it as final."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        record_time: timestamp_pb2.Timestamp | None = ...,
+        account_id: builtins.str = ...,
+        amount_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["record_time", b"record_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "amount_nanos", b"amount_nanos", "record_time", b"record_time", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListChargesResponse(message.Message):
+    """Response of ListCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHARGES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def charges(self) -> containers.RepeatedCompositeFieldContainer[RequestCharge]:
+        """The charges. Fewer than `limit`: these are the last."""
+
+    def __init__(
+        self,
+        *,
+        charges: abc.Iterable[RequestCharge] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["charges", b"charges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListUnreleasedLeasesRequest(message.Message):
+    """Request of ListUnreleasedLeases."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEAST_OVERDUE_MS_FIELD_NUMBER: builtins.int
+    AFTER_LEASE_ID_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    least_overdue_ms: builtins.int
+    """Only leases whose release is overdue by at least this much; see `overdue_ms`. Unset: all."""
+    after_lease_id: builtins.str
+    """Only leases with a greater id: the last one of the page before. Empty: from the beginning."""
+    limit: builtins.int
+    """The highest number of leases to return, 1 to 10,000. Default: 1,000."""
+    def __init__(
+        self,
+        *,
+        least_overdue_ms: builtins.int | None = ...,
+        after_lease_id: builtins.str = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["_least_overdue_ms", b"_least_overdue_ms", "least_overdue_ms", b"least_overdue_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_least_overdue_ms", b"_least_overdue_ms", "after_lease_id", b"after_lease_id", "least_overdue_ms", b"least_overdue_ms", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__least_overdue_ms: _TypeAlias = typing.Literal["least_overdue_ms"]  # noqa: Y015
+    _WhichOneofArgType__least_overdue_ms: _TypeAlias = typing.Literal["_least_overdue_ms", b"_least_overdue_ms"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__least_overdue_ms) -> _WhichOneofReturnType__least_overdue_ms | None: ...
+
+@typing.final
+class UnreleasedLease(message.Message):
+    """A lease that is not released."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEASE_ID_FIELD_NUMBER: builtins.int
+    WORKER_ID_FIELD_NUMBER: builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    REMAINDER_NANOS_FIELD_NUMBER: builtins.int
+    OVERDUE_MS_FIELD_NUMBER: builtins.int
+    EXPIRED_FIELD_NUMBER: builtins.int
+    lease_id: builtins.str
+    """The lease."""
+    worker_id: builtins.str
+    """The worker that it belongs to."""
+    account_id: builtins.str
+    """The account that it was lent from."""
+    remainder_nanos: builtins.int
+    """What it still sets aside."""
+    overdue_ms: builtins.int
+    """For how long billing may release it if its worker is lost and drained, in milliseconds of billing's uptime. Negative: it
+    may not yet, for so long.
+    """
+    expired: builtins.bool
+    """Whether it has not been renewed in time."""
+    def __init__(
+        self,
+        *,
+        lease_id: builtins.str = ...,
+        worker_id: builtins.str = ...,
+        account_id: builtins.str = ...,
+        remainder_nanos: builtins.int = ...,
+        overdue_ms: builtins.int = ...,
+        expired: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "expired", b"expired", "lease_id", b"lease_id", "overdue_ms", b"overdue_ms", "remainder_nanos", b"remainder_nanos", "worker_id", b"worker_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListUnreleasedLeasesResponse(message.Message):
+    """Response of ListUnreleasedLeases."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def leases(self) -> containers.RepeatedCompositeFieldContainer[UnreleasedLease]:
+        """The leases. Fewer than `limit`: these are the last."""
+
+    def __init__(
+        self,
+        *,
+        leases: abc.Iterable[UnreleasedLease] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["leases", b"leases"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

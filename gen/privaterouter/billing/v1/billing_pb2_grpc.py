@@ -110,6 +110,21 @@ class BillingServiceStub:
                 request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.FromString,
                 _registered_method=True)
+        self.VerifyLedger = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/VerifyLedger',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerResponse.FromString,
+                _registered_method=True)
+        self.ListCharges = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/ListCharges',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListChargesRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListChargesResponse.FromString,
+                _registered_method=True)
+        self.ListUnreleasedLeases = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/ListUnreleasedLeases',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListUnreleasedLeasesRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListUnreleasedLeasesResponse.FromString,
+                _registered_method=True)
 
 
 class BillingServiceServicer:
@@ -227,6 +242,28 @@ class BillingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VerifyLedger(self, request, context):
+        """Recomputes a page of the books from the ledger's entries and the leases, and tells what differs (checks R1 to R3). Each
+        figure is read in one snapshot. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCharges(self, request, context):
+        """Lists requests that were charged, in the order of their record time and id, to compare them with usage's records.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUnreleasedLeases(self, request, context):
+        """Lists leases that are not released, by lease id. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BillingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -304,6 +341,21 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.CorrectCharges,
                     request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.FromString,
                     response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.SerializeToString,
+            ),
+            'VerifyLedger': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyLedger,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerResponse.SerializeToString,
+            ),
+            'ListCharges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCharges,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListChargesRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListChargesResponse.SerializeToString,
+            ),
+            'ListUnreleasedLeases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUnreleasedLeases,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListUnreleasedLeasesRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListUnreleasedLeasesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -712,6 +764,87 @@ class BillingService:
             '/privaterouter.billing.v1.BillingService/CorrectCharges',
             privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.SerializeToString,
             privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyLedger(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/VerifyLedger',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCharges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/ListCharges',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListChargesRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListChargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUnreleasedLeases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/ListUnreleasedLeases',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListUnreleasedLeasesRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListUnreleasedLeasesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,14 @@ class BillingServiceStub:
     """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
     corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
     """
+    VerifyLedger: aio.UnaryUnaryMultiCallable[billing_pb2.VerifyLedgerRequest, billing_pb2.VerifyLedgerResponse]
+    """Recomputes a page of the books from the ledger's entries and the leases, and tells what differs (checks R1 to R3). Each
+    figure is read in one snapshot. For operators.
+    """
+    ListCharges: aio.UnaryUnaryMultiCallable[billing_pb2.ListChargesRequest, billing_pb2.ListChargesResponse]
+    """Lists requests that were charged, in the order of their record time and id, to compare them with usage's records."""
+    ListUnreleasedLeases: aio.UnaryUnaryMultiCallable[billing_pb2.ListUnreleasedLeasesRequest, billing_pb2.ListUnreleasedLeasesResponse]
+    """Lists leases that are not released, by lease id. For operators."""
 
 class BillingServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns all money. Amounts are int64 nano-dollars. Every change of a balance is one transaction in double entry."""
@@ -191,5 +199,31 @@ class BillingServiceServicer(metaclass=abc_1.ABCMeta):
         """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
         corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
         """
+
+    @abc_1.abstractmethod
+    def VerifyLedger(
+        self,
+        request: billing_pb2.VerifyLedgerRequest,
+        context: aio.ServicerContext[billing_pb2.VerifyLedgerRequest, abc.Awaitable[billing_pb2.VerifyLedgerResponse]],
+    ) -> abc.Awaitable[billing_pb2.VerifyLedgerResponse]:
+        """Recomputes a page of the books from the ledger's entries and the leases, and tells what differs (checks R1 to R3). Each
+        figure is read in one snapshot. For operators.
+        """
+
+    @abc_1.abstractmethod
+    def ListCharges(
+        self,
+        request: billing_pb2.ListChargesRequest,
+        context: aio.ServicerContext[billing_pb2.ListChargesRequest, abc.Awaitable[billing_pb2.ListChargesResponse]],
+    ) -> abc.Awaitable[billing_pb2.ListChargesResponse]:
+        """Lists requests that were charged, in the order of their record time and id, to compare them with usage's records."""
+
+    @abc_1.abstractmethod
+    def ListUnreleasedLeases(
+        self,
+        request: billing_pb2.ListUnreleasedLeasesRequest,
+        context: aio.ServicerContext[billing_pb2.ListUnreleasedLeasesRequest, abc.Awaitable[billing_pb2.ListUnreleasedLeasesResponse]],
+    ) -> abc.Awaitable[billing_pb2.ListUnreleasedLeasesResponse]:
+        """Lists leases that are not released, by lease id. For operators."""
 
 def add_BillingServiceServicer_to_server(servicer: BillingServiceServicer, server: aio.Server) -> None: ...

@@ -132,6 +132,33 @@ SUMMARY_GROUP_MODEL: SummaryGroup.ValueType  # 2
 SUMMARY_GROUP_API_KEY: SummaryGroup.ValueType  # 3
 """By API key."""
 
+class _ReconciliationCheck:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReconciliationCheckEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ReconciliationCheck.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    RECONCILIATION_CHECK_UNSPECIFIED: _ReconciliationCheck.ValueType  # 0
+    """Never sent."""
+    RECONCILIATION_CHECK_CHARGES: _ReconciliationCheck.ValueType  # 1
+    """R4: what final records cost is what was charged for them."""
+    RECONCILIATION_CHECK_OVERDUE_LEASES: _ReconciliationCheck.ValueType  # 2
+    """R5: no lease is left 60 s after it could be released."""
+    RECONCILIATION_CHECK_IDLE: _ReconciliationCheck.ValueType  # 3
+    """R6: where nothing goes on, nothing is open and nothing is leased."""
+
+class ReconciliationCheck(_ReconciliationCheck, metaclass=_ReconciliationCheckEnumTypeWrapper):
+    """A rule that holds between usage and billing."""
+
+RECONCILIATION_CHECK_UNSPECIFIED: ReconciliationCheck.ValueType  # 0
+"""Never sent."""
+RECONCILIATION_CHECK_CHARGES: ReconciliationCheck.ValueType  # 1
+"""R4: what final records cost is what was charged for them."""
+RECONCILIATION_CHECK_OVERDUE_LEASES: ReconciliationCheck.ValueType  # 2
+"""R5: no lease is left 60 s after it could be released."""
+RECONCILIATION_CHECK_IDLE: ReconciliationCheck.ValueType  # 3
+"""R6: where nothing goes on, nothing is open and nothing is leased."""
+
 @typing.final
 class UsageRecord(message.Message):
     """What one request used."""
@@ -671,5 +698,187 @@ class ListModelUsageResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReconciliationMismatch(message.Message):
+    """Something that is not as it must be."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: builtins.int
+    SUBJECT_FIELD_NUMBER: builtins.int
+    EXPECTED_NANOS_FIELD_NUMBER: builtins.int
+    ACTUAL_NANOS_FIELD_NUMBER: builtins.int
+    DETAIL_FIELD_NUMBER: builtins.int
+    check: ReconciliationCheck.ValueType
+    """The rule that does not hold."""
+    subject: builtins.str
+    """What it does not hold for: `request/<id>`, `lease/<id>`, `open_records` or `outbox`."""
+    expected_nanos: builtins.int
+    """What should be there. R4: what the record costs. R5 and R6: 0."""
+    actual_nanos: builtins.int
+    """What is there. R4: what was charged. R5 and R6: what the lease sets aside."""
+    detail: builtins.str
+    """What is wrong, for people to read."""
+    def __init__(
+        self,
+        *,
+        check: ReconciliationCheck.ValueType = ...,
+        subject: builtins.str = ...,
+        expected_nanos: builtins.int = ...,
+        actual_nanos: builtins.int = ...,
+        detail: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actual_nanos", b"actual_nanos", "check", b"check", "detail", b"detail", "expected_nanos", b"expected_nanos", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReconcileChargesRequest(message.Message):
+    """Request of ReconcileCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    TO_TIME_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    page_token: builtins.str
+    """Where to go on: the `next_page_token` of the page before. Empty: at the beginning."""
+    limit: builtins.int
+    """The highest number of records, and of charges, to look at, 1 to 5,000. Default: 1,000."""
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only requests recorded as final from this time on, by usage's clock. Unset: from the beginning."""
+
+    @builtins.property
+    def to_time(self) -> timestamp_pb2.Timestamp:
+        """Only requests recorded before this time; what is younger than a minute never counts. Unset: to a minute ago."""
+
+    def __init__(
+        self,
+        *,
+        from_time: timestamp_pb2.Timestamp | None = ...,
+        to_time: timestamp_pb2.Timestamp | None = ...,
+        page_token: builtins.str = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "limit", b"limit", "page_token", b"page_token", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReconcileChargesResponse(message.Message):
+    """Response of ReconcileCharges."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: builtins.int
+    CHARGES_FIELD_NUMBER: builtins.int
+    MISMATCHES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    TO_TIME_FIELD_NUMBER: builtins.int
+    records: builtins.int
+    """How many records were looked at."""
+    charges: builtins.int
+    """How many charged requests were looked at."""
+    next_page_token: builtins.str
+    """For the next page. Empty: this was the last."""
+    @builtins.property
+    def mismatches(self) -> containers.RepeatedCompositeFieldContainer[ReconciliationMismatch]:
+        """What differs."""
+
+    @builtins.property
+    def to_time(self) -> timestamp_pb2.Timestamp:
+        """The time up to which it was looked; give it with the next page."""
+
+    def __init__(
+        self,
+        *,
+        records: builtins.int = ...,
+        charges: builtins.int = ...,
+        mismatches: abc.Iterable[ReconciliationMismatch] | None = ...,
+        next_page_token: builtins.str = ...,
+        to_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["charges", b"charges", "mismatches", b"mismatches", "next_page_token", b"next_page_token", "records", b"records", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReconcileLeasesRequest(message.Message):
+    """Request of ReconcileLeases."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ASSUME_IDLE_FIELD_NUMBER: builtins.int
+    assume_idle: builtins.bool
+    """Says that no request runs and none has for a while, so that R6 must hold now: anything open, on its way or leased is a
+    mismatch. False: R6 is looked at only where usage has seen nothing for two minutes.
+    """
+    def __init__(
+        self,
+        *,
+        assume_idle: builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["assume_idle", b"assume_idle"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReconcileLeasesResponse(message.Message):
+    """Response of ReconcileLeases."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LEASES_FIELD_NUMBER: builtins.int
+    MISMATCHES_FIELD_NUMBER: builtins.int
+    IDLE_FIELD_NUMBER: builtins.int
+    OPEN_RECORDS_FIELD_NUMBER: builtins.int
+    WAITING_CHARGES_FIELD_NUMBER: builtins.int
+    PARKED_CHARGES_FIELD_NUMBER: builtins.int
+    OLDEST_WAITING_TIME_FIELD_NUMBER: builtins.int
+    leases: builtins.int
+    """How many unreleased leases were looked at."""
+    idle: builtins.bool
+    """Whether R6 was looked at."""
+    open_records: builtins.int
+    """Open records."""
+    waiting_charges: builtins.int
+    """Charges that billing has not answered. A backlog is no mismatch."""
+    parked_charges: builtins.int
+    """Charges that billing has refused."""
+    @builtins.property
+    def mismatches(self) -> containers.RepeatedCompositeFieldContainer[ReconciliationMismatch]:
+        """What differs, at most 1,000."""
+
+    @builtins.property
+    def oldest_waiting_time(self) -> timestamp_pb2.Timestamp:
+        """Since when the oldest charge waits. Unset: none does."""
+
+    def __init__(
+        self,
+        *,
+        leases: builtins.int = ...,
+        mismatches: abc.Iterable[ReconciliationMismatch] | None = ...,
+        idle: builtins.bool = ...,
+        open_records: builtins.int = ...,
+        waiting_charges: builtins.int = ...,
+        parked_charges: builtins.int = ...,
+        oldest_waiting_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["oldest_waiting_time", b"oldest_waiting_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["idle", b"idle", "leases", b"leases", "mismatches", b"mismatches", "oldest_waiting_time", b"oldest_waiting_time", "open_records", b"open_records", "parked_charges", b"parked_charges", "waiting_charges", b"waiting_charges"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -28,6 +28,15 @@ class UsageServiceStub:
     """Sums an account's final records by day, model or key."""
     ListModelUsage: aio.UnaryUnaryMultiCallable[usage_pb2.ListModelUsageRequest, usage_pb2.ListModelUsageResponse]
     """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators."""
+    ReconcileCharges: aio.UnaryUnaryMultiCallable[usage_pb2.ReconcileChargesRequest, usage_pb2.ReconcileChargesResponse]
+    """Compares a page of final records that cost something with what billing has charged, both ways (check R4), in the order
+    of their record time and id. What still waits for billing is left out. For operators.
+    """
+    ReconcileLeases: aio.UnaryUnaryMultiCallable[usage_pb2.ReconcileLeasesRequest, usage_pb2.ReconcileLeasesResponse]
+    """Looks for leases that should have been released (check R5) and, where nothing goes on, for any that are left (check
+    R6). A lease that is found by two calls 5 s apart is a mismatch: one call may meet it just before its release. For
+    operators.
+    """
 
 class UsageServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns usage records and their way to billing. Amounts are int64 nano-dollars."""
@@ -73,5 +82,26 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[usage_pb2.ListModelUsageRequest, abc.Awaitable[usage_pb2.ListModelUsageResponse]],
     ) -> abc.Awaitable[usage_pb2.ListModelUsageResponse]:
         """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators."""
+
+    @abc_1.abstractmethod
+    def ReconcileCharges(
+        self,
+        request: usage_pb2.ReconcileChargesRequest,
+        context: aio.ServicerContext[usage_pb2.ReconcileChargesRequest, abc.Awaitable[usage_pb2.ReconcileChargesResponse]],
+    ) -> abc.Awaitable[usage_pb2.ReconcileChargesResponse]:
+        """Compares a page of final records that cost something with what billing has charged, both ways (check R4), in the order
+        of their record time and id. What still waits for billing is left out. For operators.
+        """
+
+    @abc_1.abstractmethod
+    def ReconcileLeases(
+        self,
+        request: usage_pb2.ReconcileLeasesRequest,
+        context: aio.ServicerContext[usage_pb2.ReconcileLeasesRequest, abc.Awaitable[usage_pb2.ReconcileLeasesResponse]],
+    ) -> abc.Awaitable[usage_pb2.ReconcileLeasesResponse]:
+        """Looks for leases that should have been released (check R5) and, where nothing goes on, for any that are left (check
+        R6). A lease that is found by two calls 5 s apart is a mismatch: one call may meet it just before its release. For
+        operators.
+        """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: aio.Server) -> None: ...
