@@ -52,6 +52,11 @@ def time_of(uuid: UUID) -> datetime:
     return _EPOCH + timedelta(milliseconds=uuid.int >> 80)
 
 
+def lowest_id(moment: datetime) -> UUID:
+    """What no UUIDv7 made at that moment (aware, from 1970 on) or later is below; earlier moments count as 1970."""
+    return UUID(int=max(0, (moment - _EPOCH) // timedelta(milliseconds=1)) << 80)
+
+
 def parse_uuid(text: str, field: str) -> UUID:
     """The id written as 36 characters; anything else raises InvalidArgument naming `field`."""
     try:

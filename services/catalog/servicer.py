@@ -19,6 +19,9 @@ TOPIC = "catalog"
 """Bus topic of a new version: `{"version": "<number>"}`."""
 
 
+MOST_PRICES = 1_000
+
+
 @asynccontextmanager
 async def changing(database: Database, bus: Bus) -> AsyncIterator[Connection]:
     """A transaction that has the catalogue to itself, announced after the commit where it changed anything."""
@@ -82,6 +85,14 @@ class CatalogServicer(CatalogServiceServicer):
             old = await models.get(connection, request.public_name)
             model = await prices.set_price(connection, old, rates=rates, version_id=self._ids(), now=self._clock())
         return pb.SetModelPriceResponse(model=packing.model_message(model))
+
+    async def ListModelPrices(self, request: pb.ListModelPricesRequest, context: Context) -> pb.ListModelPricesResponse:
+        async with self._database.reader() as connection:
+            model = await models.get(connection, request.public_name)
+            versions = await store.prices(connection, model.id, limit=MOST_PRICES)
+        return pb.ListModelPricesResponse(
+            prices=map(packing.price_message, versions), current_version_id=str(model.price.version_id)
+        )
 
     async def UpdatePlan(self, request: pb.UpdatePlanRequest, context: Context) -> pb.UpdatePlanResponse:
         fields = checks.mask(request.update_mask.paths, allowed=plans.CHANGEABLE)

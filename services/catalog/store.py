@@ -135,6 +135,28 @@ async def insert_price(connection: Connection, model_id: UUID, *, price: Price) 
     )
 
 
+async def prices(connection: Connection, model_id: UUID, *, limit: int) -> list[Price]:
+    """A model's price versions, newest first."""
+    rows = await connection.fetch(
+        """
+        SELECT id, input_nanos_per_mtok, cached_input_nanos_per_mtok, output_nanos_per_mtok, effective_time
+        FROM catalog.prices WHERE model_id = $1 ORDER BY effective_time DESC, id DESC LIMIT $2
+        """,
+        model_id,
+        limit,
+    )
+    return [
+        Price(
+            version_id=row["id"],
+            input_nanos_per_mtok=row["input_nanos_per_mtok"],
+            cached_input_nanos_per_mtok=row["cached_input_nanos_per_mtok"],
+            output_nanos_per_mtok=row["output_nanos_per_mtok"],
+            effective_time=row["effective_time"],
+        )
+        for row in rows
+    ]
+
+
 async def point_to_price(connection: Connection, model_id: UUID, *, version_id: UUID) -> None:
     """Make a stored price version the model's current one."""
     await connection.execute("UPDATE catalog.models SET price_id = $2 WHERE id = $1", model_id, version_id)

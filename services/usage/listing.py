@@ -8,7 +8,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from kit.database import Connection
 from kit.errors import InvalidArgument
-from kit.ids import parse_uuid
+from kit.ids import lowest_id, parse_uuid
 from kit.timestamps import from_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import store, store_daily
@@ -17,6 +17,9 @@ from services.usage.records import STATUSES, Status
 from services.usage.store_daily import Range
 
 _FIRST_YEAR = 1900
+_MARGIN = timedelta(days=1)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+_NO_ID = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,31 @@ def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[st
         "request_id <": before_request_id,
     }
     return {condition: value for condition, value in every.items() if value is not None}
+
+
+def span_conditions(message: pb.ListModelUsageRequest) -> dict[str, object]:
+    """A model's requests in a time span as conditions of `store.charged_records`; InvalidFilter for no model or span.
+
+    An id is made with the start time, so that its bounds spare reading other days. A day more on both sides is for a
+    clock that was set back, since ids never step back with it.
+    """
+    model = read_model(message.model_public_name)
+    if model is None:
+        raise InvalidFilter("a model is needed", field="model_public_name")
+    for name in ("from_time", "to_time"):
+        if not message.HasField(name):
+            raise InvalidFilter(f"{name} is needed", field=name)
+    from_time, to_time = _time(message.from_time, "from_time"), _time(message.to_time, "to_time")
+    if from_time > to_time:
+        raise InvalidFilter("from_time is after to_time", field="from_time")
+    after = parse_uuid(message.after_request_id, "after_request_id") if message.after_request_id else _NO_ID
+    return {
+        "model_public_name =": model,
+        "start_time >=": from_time,
+        "start_time <": to_time,
+        "request_id >": max(after, lowest_id(from_time - _MARGIN)),
+        "request_id <": lowest_id(min(to_time, _LATEST) + _MARGIN),
+    }
 
 
 async def total(connection: Connection, wanted: Filter) -> int:

@@ -74,6 +74,13 @@ class UsageServicer(UsageServiceServicer):
             raise UsageNotFound("this account has no finished request with this id")
         return pb.GetUsageResponse(record=to_message(record))
 
+    async def ListModelUsage(self, request: pb.ListModelUsageRequest, context: Context) -> pb.ListModelUsageResponse:
+        conditions = listing.span_conditions(request)
+        limit, _ = page(request.limit, 0, maximum=MOST_LISTED)
+        async with self._database.reader() as connection:
+            records = await store.charged_records(connection, conditions, limit=limit)
+        return pb.ListModelUsageResponse(records=map(to_message, records))
+
     async def SummarizeUsage(self, request: pb.SummarizeUsageRequest, context: Context) -> pb.SummarizeUsageResponse:
         question = summaries.read_question(parse_uuid(request.account_id, "account_id"), request)
         async with self._database.reader() as connection:

@@ -101,6 +101,18 @@ async def final_records(
     return [Record(**row) for row in rows]
 
 
+async def charged_records(connection: Connection, conditions: dict[str, object], *, limit: int) -> list[Record]:
+    """Records with a cost that meet all conditions ("column operator": value), of all accounts, by request id."""
+    where, values = _where(conditions)
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM usage.usage_records WHERE {where} AND cost_nanos > 0"
+        f" ORDER BY request_id LIMIT ${len(values) + 1}",
+        *values,
+        limit,
+    )
+    return [Record(**row) for row in rows]
+
+
 async def count_of_final_records(connection: Connection, conditions: dict[str, object]) -> int:
     """How many final records meet all conditions ("column operator": value)."""
     where, values = _where(conditions)

@@ -54,6 +54,7 @@ class FakeCatalog(CatalogServiceServicer):
         )
 
     GetCatalog = CreateModel = UpdateModel = SetModelPrice = UpdatePlan = SetUpstream = GetPlan  # type: ignore[assignment]
+    ListModelPrices = GetPlan  # type: ignore[assignment]
 
 
 class RecordingBus(Bus):

@@ -342,3 +342,14 @@ async def test_every_reader_sees_a_change_that_another_process_made(seeded: Cata
     await seeded.admin.execute("UPDATE catalog.plans SET rpm = 33 WHERE id = 'free'")
     assert (await seeded.plan("free")).rpm == 33
     assert await seeded.version() == before + 1
+
+
+async def test_all_prices_of_a_model_are_listed_the_newest_first(seeded: Catalog) -> None:
+    first = (await seeded.model(FAST)).price
+    second = (
+        await set_price(seeded, input_nanos_per_mtok=7, cached_input_nanos_per_mtok=3, output_nanos_per_mtok=9)
+    ).price
+    answer = await seeded.stub.ListModelPrices(pb.ListModelPricesRequest(public_name=FAST))
+    assert answer == pb.ListModelPricesResponse(prices=[second, first], current_version_id=second.version_id)
+    unknown = seeded.stub.ListModelPrices(pb.ListModelPricesRequest(public_name="acme/none"))
+    assert await refusal(unknown) == ("NOT_FOUND", "MODEL_NOT_FOUND", "")
