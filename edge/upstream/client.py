@@ -5,10 +5,11 @@ UpstreamError
 └── Broken          the connection broke, or what came was no HTTP
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 CONNECT_TIMEOUT_S = 5.0
 # Shorter than the five seconds after which uvicorn and cpp-httplib close an idle connection: one that the server is
@@ -58,13 +59,28 @@ class Response(Protocol):
 class Client(Protocol):
     """Sends requests to upstreams."""
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Response:
-        """Sends a request and waits for the head of the answer. Raises Unreachable or Broken. No time limit."""
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, sent: Callable[[], None]) -> Response:
+        """Sends a request and waits for the head of the answer. Raises Unreachable or Broken. No time limit.
+
+        `sent` is called when it goes out: until then the upstream knows nothing of it.
+        """
         ...
 
     async def close(self) -> None:
         """Closes all connections."""
         ...
+
+
+class _Body(aiohttp.BytesPayload):
+    """A body that tells when it goes out, together with its headers."""
+
+    def __init__(self, body: bytes, sent: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._sent = sent
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        self._sent()
+        await super().write_with_length(writer, content_length)
 
 
 class _AiohttpResponse:
@@ -105,10 +121,10 @@ class AiohttpClient:
             auto_decompress=False,
         )
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> Response:
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, sent: Callable[[], None]) -> Response:
         """As Client says."""
         try:
-            response = await self._session.post(url, data=body, headers=headers, allow_redirects=False)
+            response = await self._session.post(url, data=_Body(body, sent), headers=headers, allow_redirects=False)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -53,8 +53,9 @@ def _interrupted(cause: Cause) -> Ending:
 
 async def _post(exchange: Exchange, client: Client) -> Response:
     target = exchange.plan.target
-    exchange.forwarded = exchange.cause is None
-    response = await exchange.wait(client.post(target.url, headers=target.headers, body=exchange.plan.body))
+    response = await exchange.wait(
+        client.post(target.url, headers=target.headers, body=exchange.plan.body, sent=exchange.note_forwarded)
+    )
     exchange.heard(_now())
     if response.status == 200:
         return response

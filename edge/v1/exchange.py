@@ -111,6 +111,10 @@ class Exchange:
         """Whether it waits for its upstream, and not for its client."""
         return self._waiting is not None
 
+    def note_forwarded(self) -> None:
+        """Notes that the request is on its way to the upstream: whoever leaves from now on pays for the prompt."""
+        self.forwarded = True
+
     def heard(self, now_s: float) -> None:
         """Notes that the upstream said something."""
         self.quiet_since_s = self.beaten_s = now_s
