@@ -1,0 +1,185 @@
+"""All that a run has left behind, read once it is quiet: records, charges, balances, leases, journals, the tally."""
+
+import asyncio
+import re
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import aiohttp
+import asyncpg
+
+from tests.faults.cluster import EDGES, Cluster
+
+QUIET_WITHIN_S = 60.0
+"""Twice what the money path may take, scaled: 60 s and 90 s after a lease's end, and a minute for what is left."""
+_JOURNAL_ROWS = re.compile(r"^edge_journal_rows ([0-9.]+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the upstream knows of one request."""
+
+    nonce: str
+    prompt_tokens: int
+    output_tokens: int
+    finished: bool
+    aborted: bool
+
+
+@dataclass(frozen=True)
+class Record:
+    """A usage record."""
+
+    request_id: str
+    account_id: str
+    status: str
+    input_tokens: int
+    output_tokens: int
+    cost_nanos: int
+    estimated: bool
+    revision: int
+
+
+@dataclass(frozen=True)
+class Books:
+    """Everything about some accounts."""
+
+    tally: dict[str, Entry]
+    """By request id."""
+    records: dict[str, Record]
+    charges: dict[str, list[int]]
+    """Nano-dollars taken, by request id."""
+    posted_nanos: dict[str, int]
+    leased_nanos: dict[str, int]
+    entries_nanos: dict[str, int]
+    """The sum of each account's ledger entries."""
+    charged_nanos: dict[str, int]
+    absorbed_nanos: int
+    unbalanced: int
+    """Transactions whose entries do not sum to zero."""
+
+
+async def tally(cluster: Cluster) -> dict[str, Entry]:
+    """The upstream's own count, by request id."""
+    async with aiohttp.ClientSession() as session, session.get(f"{cluster.upstream}/tally") as answer:
+        found: dict[str, dict[str, Any]] = await answer.json()
+    return {
+        request_id: Entry(
+            nonce=entry["body"]["messages"][0]["content"],
+            prompt_tokens=entry["prompt_tokens"],
+            output_tokens=entry["output_tokens"],
+            finished=entry["finished"],
+            aborted=entry["aborted"],
+        )
+        for request_id, entry in found.items()
+    }
+
+
+async def quiet(cluster: Cluster, *, within_s: float = QUIET_WITHIN_S) -> float:
+    """Waits until nothing is under way any more; seconds that it took. AssertionError with what still is."""
+    begun_s = time.monotonic()
+    unrest = ["not asked yet"]
+    while unrest:
+        assert time.monotonic() - begun_s < within_s, f"not quiet after {within_s:.0f} s: {'; '.join(unrest)}"
+        await asyncio.sleep(0.1)
+        unrest = await _unrest(cluster)
+    return time.monotonic() - begun_s
+
+
+async def _unrest(cluster: Cluster) -> list[str]:
+    try:
+        connection = await cluster.connect()
+    except (OSError, asyncpg.PostgresError) as error:
+        return [repr(error)]
+    try:
+        counts = await connection.fetchrow(
+            """
+            SELECT (SELECT count(*) FROM usage.usage_records WHERE status = 'open') AS "open records",
+                   (SELECT count(*) FROM usage.outbox) AS "charges on their way",
+                   (SELECT count(*) FROM billing.leases WHERE state <> 'released') AS "leases",
+                   (SELECT coalesce(sum(leased_nanos), 0) FROM billing.accounts) AS "leased nanos",
+                   (SELECT coalesce(sum(leased_nanos), 0) FROM billing.key_months) AS "nanos leased to keys",
+                   (SELECT count(*) FROM auth.users WHERE id NOT IN (SELECT account_id FROM billing.accounts))
+                       AS "users without an account"
+            """
+        )
+    finally:
+        await connection.close()
+    assert counts
+    unrest = [f"{count} {name}" for name, count in counts.items() if count]
+    alive = [edge for edge in EDGES if cluster.exit_code(edge) is None]
+    rows = {edge: await _journal_rows(cluster, edge) for edge in alive}
+    unrest += [f"{count} rows in the journal of {edge}" for edge, count in rows.items() if count]
+    files = {path.name for edge in EDGES for path in cluster.journal_dir(edge).glob("*.journal*")}
+    journals = [name for name in files if name.endswith(".journal")]
+    if len(journals) > len(alive):
+        unrest.append(f"{len(journals)} journals of {len(alive)} edges")
+    if odd := [name for name in files if name.endswith((".parked", ".broken"))]:
+        unrest.append(f"set aside: {odd}")
+    return unrest
+
+
+async def _journal_rows(cluster: Cluster, edge: str) -> int:
+    try:
+        async with aiohttp.ClientSession() as session, session.get(cluster.metrics_url(edge)) as answer:
+            found = _JOURNAL_ROWS.search(await answer.text())
+    except (aiohttp.ClientError, OSError):
+        return -1
+    return int(float(found[1])) if found else -1
+
+
+async def read(cluster: Cluster, account_ids: Collection[str]) -> Books:
+    """The books of these accounts, each table in the same snapshot."""
+    seen = await tally(cluster)
+    ids = [UUID(account_id) for account_id in account_ids]
+    connection = await cluster.connect()
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            records = await connection.fetch(
+                "SELECT request_id::text, account_id::text, status, input_tokens, output_tokens, cost_nanos, estimated,"
+                " revision FROM usage.usage_records WHERE account_id = ANY($1)",
+                ids,
+            )
+            charges = await connection.fetch(
+                "SELECT request_id::text, account_id::text, -amount_nanos AS nanos FROM billing.ledger_transactions"
+                " WHERE kind = 'charge' AND account_id = ANY($1)",
+                ids,
+            )
+            accounts = await connection.fetch(
+                """
+                SELECT account_id::text, posted_nanos, leased_nanos,
+                       (SELECT coalesce(sum(amount_nanos), 0)::bigint FROM billing.ledger_entries
+                        WHERE ledger_entries.account_id = accounts.account_id) AS entries_nanos
+                FROM billing.accounts WHERE account_id = ANY($1)
+                """,
+                ids,
+            )
+            absorbed = await connection.fetchval(
+                "SELECT -coalesce(sum(amount_nanos), 0)::bigint FROM billing.ledger_entries"
+                " WHERE account_kind = 'absorbed'"
+            )
+            unbalanced = await connection.fetchval(
+                "SELECT count(*) FROM (SELECT 1 FROM billing.ledger_entries"
+                " GROUP BY transaction_id HAVING sum(amount_nanos) <> 0) AS t"
+            )
+    finally:
+        await connection.close()
+    by_request: dict[str, list[int]] = {}
+    charged = dict.fromkeys(account_ids, 0)
+    for row in charges:
+        by_request.setdefault(row["request_id"], []).append(row["nanos"])
+        charged[row["account_id"]] += row["nanos"]
+    return Books(
+        tally=seen,
+        records={row["request_id"]: Record(**row) for row in records},
+        charges=by_request,
+        posted_nanos={row["account_id"]: row["posted_nanos"] for row in accounts},
+        leased_nanos={row["account_id"]: row["leased_nanos"] for row in accounts},
+        entries_nanos={row["account_id"]: row["entries_nanos"] for row in accounts},
+        charged_nanos=charged,
+        absorbed_nanos=absorbed,
+        unbalanced=unbalanced,
+    )
