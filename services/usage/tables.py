@@ -68,6 +68,7 @@ usage_records = Table(
         "request_id",
         postgresql_where=text("status <> 'open' AND status <> 'success'"),
     ),
+    Index("usage_records_record_time_idx", "record_time", "request_id", postgresql_where=FINAL),
     Index("usage_records_open_idx", "worker_id", postgresql_where=text("status = 'open'")),
     postgresql_partition_by="RANGE (request_id)",
 )
