@@ -30,7 +30,8 @@ class AccountKind(StrEnum):
 class Transaction:
     """One transaction; `amount_nanos` is what it was to add to the account, negative where it takes.
 
-    A charge has the fields from `request_id` on, any other kind an `external_ref` that names it within its account.
+    A charge has the fields from `request_id` on, any other kind an `external_ref` that names it within its account. An
+    adjustment that corrects a charge has both, but no revision.
     """
 
     id: UUID
@@ -47,6 +48,26 @@ class Transaction:
     lease_id: UUID | None = None
     price_version_id: str | None = None
     record_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestTransaction:
+    """A charge or a correction of one, as its account sees it, and what of it the house bore instead."""
+
+    transaction: Transaction
+    absorbed_nanos: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCost:
+    """What the ledger has of one request: its charges alone, and all of it with `corrections` adjustments."""
+
+    account_id: UUID
+    api_key_id: UUID
+    charged_nanos: int
+    cost_nanos: int
+    absorbed_nanos: int
+    corrections: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from kit.ids import parse_uuid
 from kit.money import MAX_NANOS
 from kit.timestamps import from_proto, to_proto
 from privaterouter.billing.v1 import billing_pb2 as pb
-from services.billing import charges, lease_lifecycle, leases
+from services.billing import charges, corrections, lease_lifecycle, leases
 from services.billing.books import Account
-from services.billing.ledger import Transaction, TransactionKind
+from services.billing.ledger import RequestTransaction, Transaction, TransactionKind
 from services.billing.terms import MOST_ADJUSTED_NANOS
 
 MOST_DESCRIPTION_CHARS = 200
@@ -37,6 +37,13 @@ _CHARGE_OUTCOMES = {
     charges.Outcome.UNKNOWN_ACCOUNT: pb.CHARGE_OUTCOME_UNKNOWN_ACCOUNT,
     charges.Outcome.CONFLICT: pb.CHARGE_OUTCOME_CONFLICT,
     charges.Outcome.INVALID: pb.CHARGE_OUTCOME_INVALID,
+}
+_CORRECTION_OUTCOMES = {
+    corrections.Outcome.BOOKED: pb.CORRECTION_OUTCOME_BOOKED,
+    corrections.Outcome.UNCHANGED: pb.CORRECTION_OUTCOME_UNCHANGED,
+    corrections.Outcome.PENDING: pb.CORRECTION_OUTCOME_PENDING,
+    corrections.Outcome.INSUFFICIENT_FUNDS: pb.CORRECTION_OUTCOME_INSUFFICIENT_FUNDS,
+    corrections.Outcome.INVALID: pb.CORRECTION_OUTCOME_INVALID,
 }
 
 
@@ -85,6 +92,17 @@ def transaction(row: Transaction) -> pb.Transaction:
         api_key_id=str(row.api_key_id or ""),
         actor_id=str(row.actor_id or ""),
         create_time=to_proto(row.create_time),
+    )
+
+
+def request_transaction(row: RequestTransaction) -> pb.RequestTransaction:
+    """A charge or correction as its account sees it."""
+    return pb.RequestTransaction(
+        transaction=transaction(row.transaction),
+        revision=row.transaction.revision or 0,
+        lease_id=str(row.transaction.lease_id or ""),
+        price_version_id=row.transaction.price_version_id or "",
+        absorbed_nanos=row.absorbed_nanos,
     )
 
 
@@ -181,6 +199,43 @@ def charge(message: pb.Charge, now: datetime) -> charges.Charge | None:
 def charge_result(outcome: charges.Outcome) -> pb.ChargeResult:
     """What became of a charge."""
     return pb.ChargeResult(outcome=_CHARGE_OUTCOMES[outcome])
+
+
+def corrections_of(messages: Collection[pb.ChargeCorrection]) -> list[corrections.Correction | None]:
+    """Corrections, each of another request; None where an amount or the id makes no sense."""
+    at_most(messages, 1_000, field="corrections")
+    unpacked = [_correction(message) for message in messages]
+    request_ids = [correction.request_id for correction in unpacked if correction]
+    if len(set(request_ids)) < len(request_ids):
+        raise InvalidArgument("there are two corrections of one request", field="corrections")
+    return unpacked
+
+
+def _correction(message: pb.ChargeCorrection) -> corrections.Correction | None:
+    charged, should_cost = message.charged_nanos, message.should_cost_nanos
+    if not (0 < charged <= MOST_ADJUSTED_NANOS and 0 <= should_cost <= MOST_ADJUSTED_NANOS):
+        return None
+    try:
+        request_id = parse_uuid(message.request_id, "request_id")
+    except InvalidArgument:
+        return None
+    return corrections.Correction(request_id=request_id, charged_nanos=charged, should_cost_nanos=should_cost)
+
+
+def correction_result(row: corrections.Result) -> pb.CorrectionResult:
+    """What became of a correction."""
+    return pb.CorrectionResult(
+        outcome=_CORRECTION_OUTCOMES[row.outcome],
+        account_id=str(row.account_id or ""),
+        cost_nanos=row.cost_nanos,
+        amount_nanos=row.amount_nanos,
+    )
+
+
+def changes(messages: Collection[pb.AccountChangeNanos]) -> dict[UUID, int]:
+    """What a dry run has changed in accounts so far."""
+    at_most(messages, 1_000, field="dry_run_changes")
+    return {parse_uuid(message.account_id, "account_id"): message.amount_nanos for message in messages}
 
 
 def _clean(value: str) -> str:

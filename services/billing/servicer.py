@@ -16,6 +16,7 @@ from services.billing import (
     accounts,
     adjustments,
     charges,
+    corrections,
     lease_lifecycle,
     leases,
     measures,
@@ -234,6 +235,40 @@ class BillingServicer(BillingServiceServicer):
         return pb.SettleChargesResponse(
             results=map(packing.charge_result, settlement.outcomes), expired_worker_ids=map(str, expired)
         )
+
+    async def GetCharges(self, request: pb.GetChargesRequest, context: Context) -> pb.GetChargesResponse:
+        account_id = parse_uuid(request.account_id, "account_id")
+        request_id = parse_uuid(request.request_id, "request_id")
+        async with self._database.reader() as connection:
+            rows = await store_ledger.request_transactions(connection, account_id, request_id=request_id)
+        return pb.GetChargesResponse(transactions=map(packing.request_transaction, rows))
+
+    async def CorrectCharges(self, request: pb.CorrectChargesRequest, context: Context) -> pb.CorrectChargesResponse:
+        wanted = packing.corrections_of(request.corrections)
+        purpose = corrections.Purpose(
+            price_version_id=packing.text(request.price_version_id, field="price_version_id", least=1, most=200),
+            description=packing.text(request.description, field="description", least=1, most=500),
+            actor_id=packing.optional_uuid(request.actor_id, "actor_id"),
+        )
+        if request.dry_run:
+            changes = packing.changes(request.dry_run_changes)
+            async with self._database.reader() as connection:
+                results = await corrections.preview(connection, wanted, changes=changes)
+            return pb.CorrectChargesResponse(results=map(packing.correction_result, results))
+        async with self._database.transaction() as connection:
+            results = await corrections.correct(connection, wanted, purpose=purpose, ids=self._ids, now=self._clock())
+        booked = [result for result in results if result.outcome is corrections.Outcome.BOOKED]
+        for account_id in {result.account_id for result in booked if result.account_id}:
+            self._announcer.changed(account_id)
+        if booked:
+            log.info(
+                "charges_corrected",
+                corrections=len(booked),
+                amount_nanos=sum(result.amount_nanos for result in booked),
+                price_version_id=purpose.price_version_id,
+                actor_id=request.actor_id,
+            )
+        return pb.CorrectChargesResponse(results=map(packing.correction_result, results))
 
 
 async def _account(connection: Connection, account_id: UUID) -> Account:

@@ -7,7 +7,7 @@ from asyncpg import Record
 
 from kit.database import Connection
 from kit.paging import Page
-from services.billing.ledger import Entry, Transaction, TransactionKind
+from services.billing.ledger import Entry, RequestCost, RequestTransaction, Transaction, TransactionKind
 
 _COLUMNS = (
     "id",
@@ -95,6 +95,43 @@ async def booked_charges(
         [revision for _, revision in requests],
     )
     return {(row["request_id"], row["revision"]): (row["account_id"], row["amount_nanos"]) for row in rows}
+
+
+async def request_transactions(
+    connection: Connection, account_id: UUID, *, request_id: UUID
+) -> list[RequestTransaction]:
+    """The account's charge of a request, its revision and corrections, oldest first."""
+    rows = await connection.fetch(
+        f"{_AS_SEEN} WHERE t.account_id = $1 AND t.request_id = $2 ORDER BY t.id", account_id, request_id
+    )
+    absorbed = await connection.fetch(
+        """
+        SELECT transaction_id, -amount_nanos AS nanos FROM billing.ledger_entries
+        WHERE transaction_id = ANY($1) AND account_kind = 'absorbed'
+        """,
+        [row["id"] for row in rows],
+    )
+    nanos = {row["transaction_id"]: row["nanos"] for row in absorbed}
+    return [RequestTransaction(transaction=_transaction(row), absorbed_nanos=nanos.get(row["id"], 0)) for row in rows]
+
+
+async def request_costs(connection: Connection, request_ids: Collection[UUID]) -> dict[UUID, RequestCost]:
+    """What these requests have cost, by id; those with nothing booked are left out."""
+    rows = await connection.fetch(
+        """
+        SELECT t.request_id, (array_agg(t.account_id ORDER BY t.id))[1] AS account_id,
+               (array_agg(t.api_key_id ORDER BY t.id))[1] AS api_key_id,
+               -COALESCE(sum(t.amount_nanos) FILTER (WHERE t.kind = 'charge'), 0)::bigint AS charged_nanos,
+               -sum(t.amount_nanos)::bigint AS cost_nanos,
+               -COALESCE(sum(e.amount_nanos), 0)::bigint AS absorbed_nanos,
+               count(*) FILTER (WHERE t.kind = 'adjustment') AS corrections
+        FROM billing.ledger_transactions t
+        LEFT JOIN billing.ledger_entries e ON e.transaction_id = t.id AND e.account_kind = 'absorbed'
+        WHERE t.request_id = ANY($1) GROUP BY t.request_id
+        """,
+        list(request_ids),
+    )
+    return {row[0]: RequestCost(**dict(list(row.items())[1:])) for row in rows}
 
 
 async def transaction_by_ref(
