@@ -1,5 +1,7 @@
 """A user's API keys."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
@@ -12,6 +14,7 @@ from edge.api.session import SignedIn
 from edge.api.wire import Body, JsonRoute, Line, Moment, Page, PageQuery, Usd, identifier, timestamp, utc, utc_or_none
 from edge.deps import Deps, With
 from edge.errors import EdgeError
+from kit.errors import RemoteError
 from kit.money import format_usd
 from privaterouter.auth.v1 import auth_pb2 as pb
 
@@ -106,17 +109,17 @@ async def list_keys(login: SignedIn, query: Annotated[PageQuery, InQuery()], dep
 async def create_key(login: SignedIn, body: NewKey, deps: With) -> CreatedKey:
     """Create a key. Keep the answer's `key`: it cannot be shown again."""
     require_models(deps, body.allowed_models)
-    answer = await deps.clients.auth.CreateApiKey(
-        pb.CreateApiKeyRequest(
-            user_id=login.user.id,
-            name=body.name,
-            status=STATUSES[body.status],
-            monthly_limit_nanos=body.monthly_limit_usd,
-            allowed_models=body.allowed_models,
-            rpm_limit=body.rpm_limit,
-            expire_time=timestamp(body.expires_at),
-        )
+    request = pb.CreateApiKeyRequest(
+        user_id=login.user.id,
+        name=body.name,
+        status=STATUSES[body.status],
+        monthly_limit_nanos=body.monthly_limit_usd,
+        allowed_models=body.allowed_models,
+        rpm_limit=body.rpm_limit,
+        expire_time=timestamp(body.expires_at),
     )
+    with _expiry_named_as_here():
+        answer = await deps.clients.auth.CreateApiKey(request)
     return CreatedKey(key=answer.secret, api_key=Key.of(answer.api_key))
 
 
@@ -145,7 +148,8 @@ async def change_key(key_id: str, login: SignedIn, body: KeyChange, deps: With) 
     )
     mask = FieldMask(paths=[fields[name] for name in sorted(body.model_fields_set)])
     request = pb.UpdateApiKeyRequest(user_id=login.user.id, api_key=api_key, update_mask=mask)
-    return Key.of((await deps.clients.auth.UpdateApiKey(request)).api_key)
+    with _expiry_named_as_here():
+        return Key.of((await deps.clients.auth.UpdateApiKey(request)).api_key)
 
 
 @router.delete("/{key_id}", status_code=204)
@@ -162,6 +166,17 @@ def require_models(deps: Deps, names: list[str]) -> None:
         raise EdgeError(
             "invalid_body", f"There is no model {unknown[0]!r}. GET /api/models lists them.", param="allowed_models"
         )
+
+
+@contextmanager
+def _expiry_named_as_here() -> Iterator[None]:
+    """Whether an expiry has passed is auth's to say, under its own name of the field."""
+    try:
+        yield
+    except RemoteError as error:
+        if error.metadata.get("field") != "expire_time":
+            raise
+        raise EdgeError("invalid_body", "expires_at: must be in the future.", param="expires_at") from error
 
 
 def _key_id(given: str) -> str:

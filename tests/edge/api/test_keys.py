@@ -100,7 +100,7 @@ async def test_a_bad_key_is_refused_and_names_its_field(
 
 async def test_an_expiry_in_the_past_is_refused(alice: Person) -> None:
     answer = await alice.http.post("/api/keys", json={"name": "k", "expires_at": "2020-01-01"})
-    assert error_of(answer)[0] == 400
+    assert error_of(answer) == (400, "invalid_body", "expires_at")
 
 
 async def test_a_change_of_nothing_is_refused(alice: Person) -> None:
