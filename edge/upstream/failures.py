@@ -13,6 +13,7 @@ from edge.upstream.client import Response, Unreachable, UpstreamError
 _ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
 _MAX_MESSAGE: Final = 2000
 _URL = re.compile(r"\b[a-z]+://[^\s'\"<>]+", re.IGNORECASE)
+_KEY = re.compile(r"\bsk-[\w-]{8,}")
 
 
 class _Error(msgspec.Struct):
@@ -105,7 +106,7 @@ def hide(text: str, target: Target, public_name: str) -> str:
     for secret in (target.upstream.credential, target.headers.get("authorization", "").removeprefix("Bearer ")):
         if secret:
             text = text.replace(secret, "***")
-    text = _URL.sub("***", text)
+    text = _KEY.sub("***", _URL.sub("***", text))
     host = target.upstream.base_url.partition("://")[2]
     for name in {host, host.partition(":")[0]} - {""}:
         text = text.replace(name, "***")

@@ -186,10 +186,11 @@ async def fails(gateway: Gateway, script: dict[str, Any], status: int, code: str
 @pytest.mark.parametrize("status", [400, 413, 422])
 async def test_an_upstreams_word_about_the_request_passes_without_its_secrets(gateway: Gateway, status: int) -> None:
     text = json.dumps({"error": {"message": f"{gateway.upstream_url}: hidden:latest takes 4096", "param": "messages"}})
+    text = text.replace("4096", "4096, said sk-of-a-provider-behind-it")
     async with gateway.post(script={"status": status, "body": text}) as response:
         answer = (await response.json())["error"]
         assert response.status == status
-    assert answer["message"] == "***: test/chat takes 4096" or answer["message"] == "*** test/chat takes 4096"
+    assert answer["message"] in {f"***{colon} test/chat takes 4096, said ***" for colon in (":", "")}
     assert (answer["type"], answer["param"]) == ("invalid_request_error", "messages")
     assert gateway.purse.final[0].cost_nanos == 0
 
