@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from edge.money.pace import Pace
-from kit.settings import Secret, Settings
+from kit.settings import LogLevel, Secret, Settings
 
 
 class JournalSync(StrEnum):
@@ -51,4 +51,4 @@ class EdgeSettings(Settings):
     """Addresses, separated by commas, whose `X-Forwarded-For` and `-Proto` are believed. Empty: none."""
     signups_per_hour: int = Field(default=60, ge=1)
     """Sign-ups from one address in an hour."""
-    log_level: str = "info"
+    log_level: LogLevel = "info"

@@ -1,9 +1,9 @@
 """Settings from the environment and `.env`, refused with one clear line per mistake."""
 
 import sys
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_CHARS = 32
@@ -22,6 +22,9 @@ def _strong(value: SecretStr) -> SecretStr:
 
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 """A secret that somebody must have made: long, and not copied from an example."""
+
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
+"""How much is logged, in any case."""
 
 
 class Settings(BaseSettings):

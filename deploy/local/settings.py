@@ -1,11 +1,12 @@
 """Settings of the embedded stack: where it lives, its ports, and which parts are replaced by ones of your own."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from kit.settings import Secret, Settings
+from kit.settings import LogLevel, Secret, Settings
 
 SERVICES = ("auth", "catalog", "billing", "usage")
 
@@ -32,6 +33,8 @@ class StackSettings(Settings):
     upstream_base_url: str = ""
     upstream_api_key: SecretStr = SecretStr("")
     litellm_virtual_keys: bool = True
+    log_level: LogLevel = "info"
+    """Read here only to be refused at once: the processes read it for themselves."""
 
     @model_validator(mode="after")
     def _require_what_belongs_together(self) -> Self:
@@ -40,6 +43,8 @@ class StackSettings(Settings):
             raise ValueError(f"UPSTREAM_KIND={self.upstream_kind} also needs UPSTREAM_BASE_URL")
         if self.upstream_kind == "embedded" and self.upstream_base_url:
             raise ValueError("UPSTREAM_BASE_URL also needs UPSTREAM_KIND: openai, ollama or litellm")
+        if self.upstream_base_url and not re.match(r"https?://[^/\s]", self.upstream_base_url):
+            raise ValueError("UPSTREAM_BASE_URL must look like http://host:port")
         if self.virtual_keys and not self.upstream_api_key.get_secret_value():
             raise ValueError(
                 "virtual keys need LiteLLM's master key as UPSTREAM_API_KEY, or LITELLM_VIRTUAL_KEYS=false"

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import SecretStr, model_validator
 
-from kit.settings import Secret, Settings
+from kit.settings import LogLevel, Secret, Settings
 
 
 class AuthSettings(Settings):
@@ -22,7 +22,7 @@ class AuthSettings(Settings):
     litellm_base_url: str = ""
     litellm_master_key: SecretStr = SecretStr("")
     metrics_port: int | None = None
-    log_level: str = "info"
+    log_level: LogLevel = "info"
 
     @model_validator(mode="after")
     def _require_proxy(self) -> Self:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from kit.settings import Settings
+from kit.settings import LogLevel, Settings
 from services.billing.terms import Terms
 
 
@@ -14,7 +14,7 @@ class BillingSettings(Settings):
     catalog_addr: str
     redis_url: str
     metrics_port: int | None = None
-    log_level: str = "info"
+    log_level: LogLevel = "info"
     billing_beat_s: float = 1.0
     billing_lease_s: float = 60.0
     billing_release_after_s: float = 90.0

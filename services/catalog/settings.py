@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import SecretStr, model_validator
 
-from kit.settings import Secret, Settings
+from kit.settings import LogLevel, Secret, Settings
 
 
 class DatabaseSettings(Settings):
@@ -13,7 +13,7 @@ class DatabaseSettings(Settings):
     catalog_database_url: str
     redis_url: str
     app_secret_key: Secret
-    log_level: str = "info"
+    log_level: LogLevel = "info"
 
 
 class CatalogSettings(DatabaseSettings):

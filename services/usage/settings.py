@@ -1,6 +1,6 @@
 """Settings of `python -m services.usage`."""
 
-from kit.settings import Settings
+from kit.settings import LogLevel, Settings
 
 
 class UsageSettings(Settings):
@@ -10,7 +10,7 @@ class UsageSettings(Settings):
     usage_listen: str
     billing_addr: str
     metrics_port: int | None = None
-    log_level: str = "info"
+    log_level: LogLevel = "info"
     usage_settle_interval_s: float = 1.0
     usage_lost_after_s: float = 60.0
     usage_forgotten_after_s: float = 600.0

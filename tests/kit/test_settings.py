@@ -7,19 +7,20 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from kit.settings import Secret, Settings, load
+from kit.settings import LogLevel, Secret, Settings, load
 
 
 class Sample(Settings):
     app_secret_key: Secret
     edge_port: int = 8000
+    log_level: LogLevel = "info"
 
 
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A directory without a .env, and none of our variables."""
     monkeypatch.chdir(tmp_path)
-    for name in ("APP_SECRET_KEY", "EDGE_PORT"):
+    for name in ("APP_SECRET_KEY", "EDGE_PORT", "LOG_LEVEL"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -58,6 +59,18 @@ def test_every_mistake_gets_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
     assert lines[0] == "APP_SECRET_KEY: is not set"
     assert lines[1].startswith("EDGE_PORT: Input should be a valid integer")
     assert len(lines) == 2
+
+
+@pytest.mark.parametrize("given, meant", [("WARNING", "warning"), ("debug", "debug"), ("loud", None)])
+def test_a_log_level_is_one_of_four_in_any_case(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], given: str, meant: str | None
+) -> None:
+    monkeypatch.setenv("APP_SECRET_KEY", secrets.token_hex(32))
+    monkeypatch.setenv("LOG_LEVEL", given)
+    if meant is None:
+        assert refusal(capsys) == ["LOG_LEVEL: Input should be 'debug', 'info', 'warning' or 'error'"]
+    else:
+        assert load(Sample).log_level == meant
 
 
 @pytest.mark.parametrize(

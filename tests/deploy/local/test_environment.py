@@ -110,6 +110,10 @@ def test_litellm_is_described_to_those_who_make_virtual_keys(directory: Path) ->
     [
         ("UPSTREAM_KIND=ollama", "UPSTREAM_KIND=ollama also needs UPSTREAM_BASE_URL"),
         ("UPSTREAM_BASE_URL=http://x", "UPSTREAM_BASE_URL also needs UPSTREAM_KIND"),
+        (
+            "UPSTREAM_KIND=ollama\nUPSTREAM_BASE_URL=localhost:11434",
+            "UPSTREAM_BASE_URL must look like http://host:port",
+        ),
         ("UPSTREAM_KIND=litellm\nUPSTREAM_BASE_URL=http://x", "virtual keys need LiteLLM's master key"),
         ("AUTH_DATABASE_URL=postgresql://x", "AUTH_DATABASE_URL also needs DATABASE_URL"),
     ],
