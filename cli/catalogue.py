@@ -12,6 +12,9 @@ from cli.errors import CommandError
 from kit.money import format_price
 from privaterouter.catalog.v1 import catalog_pb2
 
+# What a field of the contract holds; what makes sense beyond that, the catalogue says.
+MOST = 2**31 - 1
+
 InputPrice = Annotated[str, typer.Option(help="Dollars for a million prompt tokens.")]
 OutputPrice = Annotated[str, typer.Option(help="Dollars for a million output tokens.")]
 CachedPrice = Annotated[str, typer.Option(help="Dollars for a million cached prompt tokens. Default: as input.")]
@@ -26,7 +29,9 @@ class Kind(StrEnum):
 
 def set_plan_limits(
     plan: Annotated[str, typer.Option(help="The plan's id, such as free.")],
-    rpm: Annotated[int, typer.Option(min=1, help="Inference calls a minute for an account, over all its keys.")],
+    rpm: Annotated[
+        int, typer.Option(min=1, max=MOST, help="Inference calls a minute for an account, over all its keys.")
+    ],
 ) -> None:
     """Change how many calls a minute a plan allows.
 
@@ -69,13 +74,15 @@ def add_model(
     *,
     output_usd: OutputPrice = "0",
     cached_input_usd: CachedPrice = "",
-    context: Annotated[int, typer.Option(min=1, help="Tokens of prompt and output together.")] = 8192,
-    max_output_tokens: Annotated[int, typer.Option(min=0, help="Most tokens of one answer. Default: half of it.")] = 0,
+    context: Annotated[int, typer.Option(min=1, max=MOST, help="Tokens of prompt and output together.")] = 8192,
+    max_output_tokens: Annotated[
+        int, typer.Option(min=0, max=MOST, help="Most tokens of one answer. Default: half of it.")
+    ] = 0,
     kind: Annotated[Kind, typer.Option(help="What it does.")] = Kind.CHAT,
     family: Annotated[str, typer.Option(help="The family, such as qwen.")] = "",
     upstream: Annotated[str, typer.Option(help="Where it is served. Default: the upstream of the settings.")] = "",
-    dimensions: Annotated[int, typer.Option(min=0, help="Size of an embedding. 0: not known.")] = 0,
-    image_tokens: Annotated[int, typer.Option(min=0, help="Tokens that one image counts at most.")] = 1120,
+    dimensions: Annotated[int, typer.Option(min=0, max=MOST, help="Size of an embedding. 0: not known.")] = 0,
+    image_tokens: Annotated[int, typer.Option(min=0, max=MOST, help="Tokens that one image counts at most.")] = 1120,
 ) -> None:
     r"""Add a model; plans that allow all models allow it at once.
 

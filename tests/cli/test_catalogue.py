@@ -26,6 +26,11 @@ def test_an_unknown_plan_is_one_line(stack: RunningStack) -> None:
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
 
 
+def test_a_number_that_no_plan_can_have_is_a_usage_error(stack: RunningStack) -> None:
+    refused = stack.command("admin", "set-plan-limits", "--plan", "free", "--rpm", "99999999999")
+    assert (refused.returncode, "Traceback" in refused.stderr) == (2, False)
+
+
 def test_a_new_model_and_its_new_price_reach_the_edge(stack: RunningStack, http: httpx.Client) -> None:
     added = stack.command(
         *("admin", "add-model", "--name", "privaterouter/tiny", "--upstream-model", "qwen3:0.6b"),
