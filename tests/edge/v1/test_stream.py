@@ -92,7 +92,8 @@ async def test_several_answers_in_one_stream_all_count(gateway: Gateway) -> None
 
 
 async def test_an_upstream_that_ignores_the_limit_is_cut_off_and_cannot_overspend(gateway: Gateway) -> None:
-    script = {"ignore_limit": 500, "usage": "omit"}
+    # Paced, so that it is not done before anybody can tell it to stop.
+    script = {"ignore_limit": 900, "usage": "omit", "before_token_s": 0.005}
     async with gateway.post(stream=True, max_tokens=10, script=script) as response:
         got = await events(response)
         request_id = response.headers["x-request-id"]
