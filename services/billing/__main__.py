@@ -16,6 +16,7 @@ from services.billing.plans import Plans
 from services.billing.servicer import BillingServicer
 from services.billing.settings import BillingSettings
 from services.billing.uptime import Uptime
+from services.billing.watch import Watch
 
 
 async def main(settings: BillingSettings) -> None:
@@ -28,6 +29,7 @@ async def main(settings: BillingSettings) -> None:
         database, announcer=announcer, plans=Plans(catalog), clock=utc_now, ids=IdFactory(), terms=settings.terms()
     )
     uptime = Uptime(database, clock=utc_now, interval_s=settings.billing_beat_s)
+    watch = Watch(database, clock=utc_now)
     try:
         await serve(
             name="billing",
@@ -35,7 +37,7 @@ async def main(settings: BillingSettings) -> None:
             register=lambda server: add_BillingServiceServicer_to_server(servicer, server),
             services=[billing_pb2.DESCRIPTOR.services_by_name["BillingService"].full_name],
             ready=database.ping,
-            background=[uptime.run, announcer.run],
+            background=[uptime.run, announcer.run, watch.run],
         )
     finally:
         await catalog.close()

@@ -11,7 +11,6 @@ from kit.interceptors import Context
 from kit.logs import get_logger
 from kit.paging import page
 from privaterouter.billing.v1 import billing_pb2 as pb
-from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceServicer
 from services.billing import (
     accounts,
     adjustments,
@@ -30,6 +29,7 @@ from services.billing.announcements import Announcer
 from services.billing.books import Account
 from services.billing.errors import AccountNotFound
 from services.billing.plans import Plans
+from services.billing.servicer_checks import ChecksServicer
 from services.billing.terms import FREE_PLAN, Terms, month_of
 
 MOST_IDS = 1_000
@@ -40,7 +40,7 @@ MOST_CHARGES = 5_000
 log = get_logger()
 
 
-class BillingServicer(BillingServiceServicer):
+class BillingServicer(ChecksServicer):
     """privaterouter.billing.v1.BillingService."""
 
     def __init__(
