@@ -28,6 +28,7 @@ _TRANSIENT = (
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
     asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.InsufficientResourcesError,
 )
 
 
@@ -86,11 +87,15 @@ class Database:
     async def transaction(self) -> AsyncIterator[Connection]:
         """A read-write transaction (READ COMMITTED): committed at the end, rolled back on any exception.
 
-        Unavailable when no connection is free in time, the server is lost, or it cancelled the
-        work (timeouts, deadlocks).
+        Unavailable when no connection is free in time, the server is lost or takes no writes, or it
+        cancelled the work (timeouts, deadlocks).
         """
-        async with self._borrow() as connection, connection.transaction():
-            yield connection
+        async with self._borrow() as connection:
+            try:
+                async with connection.transaction():
+                    yield connection
+            except asyncpg.ReadOnlySQLTransactionError as error:
+                raise Unavailable("the database takes no writes") from error
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[Connection]:

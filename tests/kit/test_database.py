@@ -133,6 +133,17 @@ async def test_a_server_that_has_said_farewell_but_not_closed_yet_is_unavailable
     await link.close()
 
 
+async def test_a_server_that_takes_no_writes_is_unavailable_for_them(databases: Databases, things_url: str) -> None:
+    """A standby, or a full disk: it may be over soon, and is no mistake of the caller."""
+    admin = await databases.admin(things_url)
+    await admin.execute(f"ALTER DATABASE {urlsplit(things_url).path[1:]} SET default_transaction_read_only = on")
+    database = await databases.connect("sample", things_url)
+    with pytest.raises(Unavailable):
+        async with database.transaction() as connection:
+            await add(connection, 1)
+    assert await count(database) == 0
+
+
 async def test_the_lock_of_a_session_ends_with_it(things: Database) -> None:
     lock = "SELECT pg_try_advisory_lock(7)"
     async with things.session() as first, things.session() as second:
