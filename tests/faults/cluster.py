@@ -84,6 +84,11 @@ class Cluster:
         """Base URL of the upstream, past the link."""
         return f"http://{self._upstream_address()}"
 
+    @property
+    def valkey_url(self) -> str:
+        """Valkey, past all links."""
+        return self._valkey.url
+
     def journal_dir(self, edge: str) -> Path:
         """Where an edge has its journal: by default both have the same directory."""
         return Path(self._settings.get(f"{edge.upper()}_JOURNAL_DIR", self.directory / "journal"))
