@@ -60,8 +60,19 @@ def cost_nanos(*parts: tuple[int, int]) -> int:
     return cost
 
 
-def _format(nanos: int, least_decimals: int) -> str:
-    dollars, rest = divmod(abs(nanos), NANOS_PER_USD)
-    decimals = f"{rest:09d}"
-    kept = decimals[:least_decimals] + decimals[least_decimals:].rstrip("0")
-    return f"{'-' if nanos < 0 else ''}{dollars}.{kept}"
+def format_exact_cost(*parts: tuple[int, int]) -> str:
+    """Dollars of (tokens, nanos_per_mtok) parts before any rounding: two to fifteen decimals."""
+    return _format(sum(tokens * nanos_per_mtok for tokens, nanos_per_mtok in parts), 2, decimals=15)
+
+
+def share_nanos(nanos: int, *, part: int, whole: int) -> int:
+    """As much of an amount as `part` is of `whole`, rounded down; none of the three is negative, `whole` not 0."""
+    return nanos * part // whole
+
+
+def _format(units: int, least_decimals: int, *, decimals: int = 9) -> str:
+    """Dollars of so many units, of which one is 1 in the last of the decimals."""
+    dollars, rest = divmod(abs(units), 10**decimals)
+    digits = f"{rest:0{decimals}d}"
+    kept = digits[:least_decimals] + digits[least_decimals:].rstrip("0")
+    return f"{'-' if units < 0 else ''}{dollars}.{kept}"

@@ -60,7 +60,7 @@ class Transaction(BaseModel):
     kind: Kind
     amount_usd: str = Field(description="Negative where it took.", examples=["-0.0000041"])
     description: str
-    request_id: str | None = Field(description="The call that was charged.")
+    request_id: str | None = Field(description="The call that was charged, or whose charge was corrected.")
     api_key_id: str | None
     created_at: datetime
 

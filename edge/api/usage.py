@@ -9,11 +9,12 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, Field
 
 from edge.api import usage_csv
+from edge.api.charges import Ledger, PriceLine, Rounding, ledger_of, price_lines
 from edge.api.session import SignedIn
 from edge.api.wire import Line, Moment, Page, PageQuery, Query, identifier, timestamp, utc
 from edge.deps import With
 from edge.errors import EdgeError
-from kit.money import cost_nanos, format_price, format_usd
+from kit.money import format_usd
 from privaterouter.usage.v1 import usage_pb2 as pb
 
 router = APIRouter(prefix="/api/usage", tags=["Usage"])
@@ -118,21 +119,17 @@ class Event(BaseModel):
         )
 
 
-class PriceLine(BaseModel):
-    """One class of tokens of a call; the lines' amounts add up to the call's cost before limits."""
-
-    item: Literal["input", "cached_input", "output"]
-    tokens: int
-    usd_per_mtok: str
-    amount_usd: str
-
-
 class EventDetail(BaseModel):
-    """One call with how its cost came about."""
+    """One call with how its cost came about, and what the ledger has of it."""
 
     event: Event
     price_version_id: str
     price_lines: list[PriceLine]
+    rounding: Rounding
+    held_usd: str = Field(description="What was set aside for it while it ran: no call is charged more.")
+    uncharged_usd: str = Field(description="What of the rounded cost is not charged.")
+    lease_id: str | None = Field(description="The credit that it was held on; null where it needed none.")
+    ledger: Ledger
 
 
 class Sums(BaseModel):
@@ -218,37 +215,20 @@ async def export(login: SignedIn, query: Annotated[Filter, InQuery()], deps: Wit
 
 @router.get("/{request_id}")
 async def one(request_id: str, login: SignedIn, deps: With) -> EventDetail:
-    """One call, with how its cost came about."""
+    """One call, with how its cost came about and what the ledger has of it."""
     known = identifier(request_id, code="usage_not_found", what="usage event")
     answer = await deps.clients.usage.GetUsage(pb.GetUsageRequest(account_id=login.user.id, request_id=known))
     record = answer.record
     return EventDetail(
-        event=Event.of(record), price_version_id=record.price_version_id, price_lines=price_lines(record)
+        event=Event.of(record),
+        price_version_id=record.price_version_id,
+        price_lines=price_lines(record),
+        rounding=Rounding.of(record),
+        held_usd=format_usd(record.held_nanos),
+        uncharged_usd=format_usd(record.uncharged_nanos),
+        lease_id=record.lease_id or None,
+        ledger=await ledger_of(deps.clients.billing, record),
     )
-
-
-def price_lines(record: pb.UsageRecord) -> list[PriceLine]:
-    """A line for each class of tokens. Each amount is what the line adds to the rounded-up sum so far."""
-    parts: list[tuple[Literal["input", "cached_input", "output"], int, int]] = [
-        ("input", record.input_tokens - record.cached_input_tokens, record.input_nanos_per_mtok),
-        ("cached_input", record.cached_input_tokens, record.cached_input_nanos_per_mtok),
-        ("output", record.output_tokens, record.output_nanos_per_mtok),
-    ]
-    lines, before, priced = [], 0, []
-    for item, tokens, nanos_per_mtok in parts:
-        priced.append((tokens, nanos_per_mtok))
-        total = cost_nanos(*priced)
-        if tokens:
-            lines.append(
-                PriceLine(
-                    item=item,
-                    tokens=tokens,
-                    usd_per_mtok=format_price(nanos_per_mtok),
-                    amount_usd=format_usd(total - before),
-                )
-            )
-        before = total
-    return lines
 
 
 def _key_id(given: str | None) -> str:

@@ -7,7 +7,7 @@ from uuid import RFC_4122, UUID
 import pytest
 
 from kit.errors import InvalidArgument
-from kit.ids import IdFactory, parse_uuid, time_of, uuid7
+from kit.ids import IdFactory, lowest_id, parse_uuid, time_of, uuid7
 
 NOW_NS = 1_645_557_742_000_999_999
 
@@ -53,3 +53,12 @@ def test_anything_else_names_the_field(text: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         parse_uuid(text, "key_id")
     assert caught.value.metadata == {"field": "key_id"}
+
+
+def test_the_lowest_id_of_a_moment_parts_those_before_from_those_after() -> None:
+    moment = datetime(2026, 5, 15, 6, 23, 0, 500_000, tzinfo=UTC)
+    at_ns = int(moment.timestamp() * 1_000) * 1_000_000
+    before = uuid7(at_ns - 1, lambda size: b"\xff" * size)
+    after = uuid7(at_ns, lambda size: b"\0" * size)
+    assert before < lowest_id(moment) <= after
+    assert lowest_id(datetime(1900, 1, 1, tzinfo=UTC)) == UUID(int=0)

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.money import MAX_NANOS, MAX_PARSED_USD, NANOS_PER_USD, cost_nanos, format_price, format_usd, parse_usd
+from kit.money import (
+    MAX_NANOS,
+    MAX_PARSED_USD,
+    NANOS_PER_USD,
+    cost_nanos,
+    format_exact_cost,
+    format_price,
+    format_usd,
+    parse_usd,
+    share_nanos,
+)
 
 amounts = st.integers(min_value=-MAX_PARSED_USD * NANOS_PER_USD, max_value=MAX_PARSED_USD * NANOS_PER_USD)
 
@@ -99,3 +109,22 @@ def test_a_cost_is_never_negative_and_never_beyond_int64() -> None:
     assert cost_nanos((1_000_000, MAX_NANOS)) == MAX_NANOS
     with pytest.raises(OverflowError):
         cost_nanos((1_000_000, MAX_NANOS), (1, 1))
+
+
+@pytest.mark.parametrize(
+    "parts, text",
+    [
+        ([], "0.00"),
+        ([(14, 100_000_000), (9, 300_000_000)], "0.0000041"),
+        ([(10, 50_000), (1, 50_000), (3, 300_000)], "0.00000000145"),
+        ([(1, 1)], "0.000000000000001"),
+        ([(1_000_000, 11_000_000_000)], "11.00"),
+    ],
+)
+def test_a_cost_before_rounding_is_printed_exactly(parts: list[tuple[int, int]], text: str) -> None:
+    assert format_exact_cost(*parts) == text
+
+
+@pytest.mark.parametrize("nanos, part, whole, share", [(10, 1, 3, 3), (10, 3, 3, 10), (10, 0, 3, 0), (0, 1, 3, 0)])
+def test_a_share_is_rounded_down(nanos: int, part: int, whole: int, share: int) -> None:
+    assert share_nanos(nanos, part=part, whole=whole) == share

@@ -100,10 +100,34 @@ async def test_a_call_shows_how_its_cost_came_about_and_the_lines_add_up(app: Ap
     assert answer["event"]["cost_usd"] == "0.000000002"
     assert answer["price_version_id"] == uneven.price_version_id
     assert answer["price_lines"] == [
-        {"item": "input", "tokens": 10, "usd_per_mtok": "0.000050", "amount_usd": "0.000000001"},
-        {"item": "cached_input", "tokens": 1, "usd_per_mtok": "0.000050", "amount_usd": "0.00"},
-        {"item": "output", "tokens": 3, "usd_per_mtok": "0.000300", "amount_usd": "0.000000001"},
+        {
+            "item": "input",
+            "tokens": 10,
+            "usd_per_mtok": "0.000050",
+            "amount_usd": "0.000000001",
+            "exact_usd": "0.0000000005",
+        },
+        {
+            "item": "cached_input",
+            "tokens": 1,
+            "usd_per_mtok": "0.000050",
+            "amount_usd": "0.00",
+            "exact_usd": "0.00000000005",
+        },
+        {
+            "item": "output",
+            "tokens": 3,
+            "usd_per_mtok": "0.000300",
+            "amount_usd": "0.000000001",
+            "exact_usd": "0.0000000009",
+        },
     ]
+    assert answer["rounding"] == {
+        "exact_usd": "0.00000000145",
+        "direction": "up",
+        "step_usd": "0.000000001",
+        "rounded_usd": "0.000000002",
+    }
 
 
 async def test_a_failed_call_is_listed_and_says_what_it_did_not_cost(app: Application, alice: Person) -> None:
