@@ -25,7 +25,7 @@ def build() -> typer.Typer:
     app = typer.Typer(
         name="privaterouter",
         help="Runs and operates PrivateRouter. Commands find the stack that runs in PRIVATEROUTER_HOME (.local), "
-        "or a deployed one by AUTH_ADDR, CATALOG_ADDR and BILLING_ADDR.",
+        "or a deployed one by AUTH_ADDR, CATALOG_ADDR, BILLING_ADDR and USAGE_ADDR.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,

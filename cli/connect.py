@@ -20,6 +20,8 @@ from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.catalog.v1 import catalog_pb2
 from privaterouter.catalog.v1.catalog_pb2_grpc import CatalogServiceStub
+from privaterouter.usage.v1 import usage_pb2
+from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceStub
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ SERVICES: dict[str, ServiceDescriptor] = {
     "auth": auth_pb2.DESCRIPTOR.services_by_name["AuthService"],
     "catalog": catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"],
     "billing": billing_pb2.DESCRIPTOR.services_by_name["BillingService"],
+    "usage": usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
 }
 
 
@@ -39,6 +42,7 @@ class Clients:
     auth: AuthServiceStub
     catalog: CatalogServiceStub
     billing: BillingServiceStub
+    usage: UsageServiceStub
 
 
 def run(command: Callable[[Clients], Awaitable[T]]) -> T:
@@ -55,6 +59,7 @@ async def _run(command: Callable[[Clients], Awaitable[T]], targets: dict[str, st
                 auth=AuthServiceStub(channels["auth"]),
                 catalog=CatalogServiceStub(channels["catalog"]),
                 billing=BillingServiceStub(channels["billing"]),
+                usage=UsageServiceStub(channels["usage"]),
             )
         )
     finally:
@@ -64,7 +69,12 @@ async def _run(command: Callable[[Clients], Awaitable[T]], targets: dict[str, st
 
 def addresses(settings: CliSettings) -> dict[str, str]:
     """The gRPC target of each service: as set, else of the embedded stack that runs; CommandError where none does."""
-    given = {"auth": settings.auth_addr, "catalog": settings.catalog_addr, "billing": settings.billing_addr}
+    given = {
+        "auth": settings.auth_addr,
+        "catalog": settings.catalog_addr,
+        "billing": settings.billing_addr,
+        "usage": settings.usage_addr,
+    }
     if all(given.values()):
         return given
     if any(given.values()):
@@ -81,6 +91,6 @@ def embedded(settings: CliSettings) -> Places:
     if running is None:
         raise CommandError(
             f"No stack runs in {home.root}. Start one with `make up`, name its PRIVATEROUTER_HOME, "
-            "or set AUTH_ADDR, CATALOG_ADDR and BILLING_ADDR to reach a deployed one."
+            "or set AUTH_ADDR, CATALOG_ADDR, BILLING_ADDR and USAGE_ADDR to reach a deployed one."
         )
     return running

@@ -12,3 +12,4 @@ class CliSettings(Settings):
     auth_addr: str = ""
     catalog_addr: str = ""
     billing_addr: str = ""
+    usage_addr: str = ""

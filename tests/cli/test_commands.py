@@ -31,18 +31,18 @@ def test_a_command_without_a_stack_says_how_to_get_one(tmp_path: Path) -> None:
     assert (answer.returncode, answer.stdout) == (1, "")
     assert answer.stderr == (
         f"No stack runs in {tmp_path / 'home'}. Start one with `make up`, name its PRIVATEROUTER_HOME, "
-        "or set AUTH_ADDR, CATALOG_ADDR and BILLING_ADDR to reach a deployed one.\n"
+        "or set AUTH_ADDR, CATALOG_ADDR, BILLING_ADDR and USAGE_ADDR to reach a deployed one.\n"
     )
 
 
 def test_half_a_deployment_is_refused(tmp_path: Path) -> None:
     answer = privaterouter("admin", "list-users", home=tmp_path / "home", AUTH_ADDR="auth:50051")
     assert answer.returncode == 1
-    assert answer.stderr.startswith("Set CATALOG_ADDR and BILLING_ADDR as well")
+    assert answer.stderr.startswith("Set CATALOG_ADDR and BILLING_ADDR and USAGE_ADDR as well")
 
 
 def test_an_unreachable_service_is_one_line_and_status_1(tmp_path: Path) -> None:
-    nowhere = dict.fromkeys(("AUTH_ADDR", "CATALOG_ADDR", "BILLING_ADDR"), "127.0.0.1:9")
+    nowhere = dict.fromkeys(("AUTH_ADDR", "CATALOG_ADDR", "BILLING_ADDR", "USAGE_ADDR"), "127.0.0.1:9")
     answer = privaterouter("admin", "list-users", home=tmp_path / "home", **nowhere)
     assert (answer.returncode, answer.stdout) == (1, "")
     assert answer.stderr.startswith("A service cannot be reached. Is the stack running?")
@@ -50,7 +50,7 @@ def test_an_unreachable_service_is_one_line_and_status_1(tmp_path: Path) -> None
 
 
 def test_services_are_found_by_their_addresses_as_in_a_deployment(stack: RunningStack, tmp_path: Path) -> None:
-    where = {f"{name.upper()}_ADDR": stack.places.address(name) for name in ("auth", "catalog", "billing")}
+    where = {f"{name.upper()}_ADDR": stack.places.address(name) for name in ("auth", "catalog", "billing", "usage")}
     assert privaterouter("admin", "list-users", home=tmp_path / "elsewhere", **where).returncode == 0
 
 
