@@ -14,10 +14,12 @@ from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2
 from privaterouter.usage.v1.usage_pb2_grpc import add_UsageServiceServicer_to_server
+from services.usage.leftovers import LeftLeases
 from services.usage.partitions import keep_months
 from services.usage.relay import Relay
 from services.usage.servicer import UsageServicer
 from services.usage.settings import UsageSettings
+from services.usage.watch import Watch
 from services.usage.workers import LostWorkers
 
 BILLING = billing_pb2.DESCRIPTOR.services_by_name["BillingService"]
@@ -34,8 +36,11 @@ async def main(settings: UsageSettings) -> None:
         lost_after_s=settings.usage_lost_after_s,
         forgotten_after_s=settings.usage_forgotten_after_s,
     )
-    relay = Relay(database, BillingServiceStub(billing), lost_workers, interval_s=settings.usage_settle_interval_s)
-    servicer = UsageServicer(database, relay)
+    stub = BillingServiceStub(billing)
+    relay = Relay(database, stub, lost_workers, interval_s=settings.usage_settle_interval_s)
+    left_leases = LeftLeases(database, stub, lost_after_s=settings.usage_lost_after_s)
+    watch = Watch(database, stub, left_leases)
+    servicer = UsageServicer(database, relay, billing=stub, left_leases=left_leases)
 
     def register(server: grpc.aio.Server) -> None:
         add_UsageServiceServicer_to_server(servicer, server)
@@ -47,7 +52,7 @@ async def main(settings: UsageSettings) -> None:
             register=register,
             services=[USAGE.full_name],
             ready=database.ping,
-            background=[relay.run, partial(keep_months, database)],
+            background=[relay.run, partial(keep_months, database), watch.run],
         )
     finally:
         await billing.close()

@@ -14,13 +14,15 @@ from kit.ids import parse_uuid
 from kit.interceptors import Context
 from kit.logs import get_logger
 from kit.paging import page
+from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2 as pb
-from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceServicer
 from services.usage import intake, listing, store, summaries
 from services.usage.errors import UsageNotFound
+from services.usage.leftovers import LeftLeases
 from services.usage.merging import Verdict
 from services.usage.records import to_message
 from services.usage.relay import Relay
+from services.usage.servicer_checks import ChecksServicer
 
 MOST_LISTED = 1_000
 
@@ -28,12 +30,22 @@ log = get_logger()
 _records = Counter("usage_records", "Records that workers sent, by what became of them.", ["outcome"])
 
 
-class UsageServicer(UsageServiceServicer):
+class UsageServicer(ChecksServicer):
     """privaterouter.usage.v1.UsageService."""
 
-    def __init__(self, database: Database, relay: Relay, *, now: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        relay: Relay,
+        *,
+        billing: BillingServiceStub,
+        left_leases: LeftLeases,
+        now: Clock = utc_now,
+    ) -> None:
         self._database = database
         self._relay = relay
+        self._billing = billing
+        self._left_leases = left_leases
         self._now = now
 
     async def RecordUsage(self, request: pb.RecordUsageRequest, context: Context) -> pb.RecordUsageResponse:

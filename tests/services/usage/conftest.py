@@ -19,6 +19,7 @@ from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub, add_BillingServiceServicer_to_server
 from privaterouter.usage.v1 import usage_pb2 as pb
 from privaterouter.usage.v1 import usage_pb2_grpc
+from services.usage.leftovers import LeftLeases
 from services.usage.relay import Relay
 from services.usage.servicer import UsageServicer
 from services.usage.workers import LostWorkers
@@ -181,7 +182,8 @@ async def usage(databases: Databases) -> AsyncIterator[Usage]:
         lost = LostWorkers(database)
         # So slow by itself that only being woken explains what tests see of it.
         relay = Relay(database, billing_stub, lost, interval_s=5, poll_s=5)
-        servicer = UsageServicer(database, relay)
+        left_leases = LeftLeases(database, billing_stub)
+        servicer = UsageServicer(database, relay, billing=billing_stub, left_leases=left_leases)
 
         def register(grpc_server: grpc.aio.Server) -> None:
             usage_pb2_grpc.add_UsageServiceServicer_to_server(servicer, grpc_server)
