@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
@@ -154,7 +154,9 @@ class Database:
                 raise
             raise Unavailable("the database connection was lost") from error
         finally:
-            await self._pool.release(connection)
+            # A silent server does not confirm either that it cancels what timed out; asyncpg then drops the connection.
+            with suppress(*_TRANSIENT):
+                await self._pool.release(connection)
 
 
 def _is_lost(connection: Connection) -> bool:

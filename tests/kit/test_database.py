@@ -133,6 +133,28 @@ async def test_a_server_that_has_said_farewell_but_not_closed_yet_is_unavailable
     await link.close()
 
 
+async def test_a_server_gone_silent_is_unavailable_also_while_its_connection_is_given_back(
+    databases: Databases, things_url: str, tmp_path: Path
+) -> None:
+    """A timeout then waits for a cancellation that is not answered either."""
+    url = databases.url_for("sample", things_url)
+    directory = parse_qs(urlsplit(url).query)["host"][0]
+    link = Link("silent", f"unix:{tmp_path}/.s.PGSQL.5432", lambda: f"unix:{directory}/.s.PGSQL.5432")
+    await link.start()
+    proxied = urlsplit(url)._replace(query=urlencode({"host": str(tmp_path), "port": "5432"})).geturl()
+    database = await Database.connect(
+        proxied, application_name="silent", max_size=1, acquire_timeout_s=0.3, statement_timeout_s=0.3
+    )
+    assert await count(database) == 0
+    link.hold()
+    with pytest.raises(Unavailable):
+        await count(database)
+    link.resume()
+    assert await count(database) == 0
+    await database.close()
+    await link.close()
+
+
 async def test_a_server_that_takes_no_writes_is_unavailable_for_them(databases: Databases, things_url: str) -> None:
     """A standby, or a full disk: it may be over soon, and is no mistake of the caller."""
     admin = await databases.admin(things_url)
