@@ -213,6 +213,10 @@ class Cluster:
         for link in self.links.values():
             link.heal()
 
+    def deaths(self) -> list[str]:
+        """The last words of services and edges that do not run."""
+        return [self._child(name).obituary() for name in (*SERVICES, *EDGES) if not self._lives(name)]
+
     def _lives(self, name: str) -> bool:
         try:
             return self.exit_code(name) is None

@@ -85,7 +85,7 @@ async def test_postgres_read_only_and_restarted(cluster: Cluster, office: Office
     run.kills += 1
     await cluster.start("postgres")
     await asyncio.sleep(0.5)
-    assert cluster.dead() == []
+    assert cluster.deaths() == []
     (await run.verdict()).hold()
     assert set(_refused_by_us(run.seen)) <= {(503, "service_unavailable"), (429, "credits_in_use")}
 
