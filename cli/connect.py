@@ -45,9 +45,9 @@ class Clients:
     usage: UsageServiceStub
 
 
-def run(command: Callable[[Clients], Awaitable[T]]) -> T:
-    """Call the services as `command` does; expected failures end the process with one line and status 1."""
-    with told():
+def run(command: Callable[[Clients], Awaitable[T]], *, status: int = 1) -> T:
+    """Call the services as `command` does; expected failures end the process with one line and that status."""
+    with told(status=status):
         return asyncio.run(_run(command, addresses(load(CliSettings))))
 
 

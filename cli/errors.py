@@ -1,4 +1,4 @@
-"""How a command fails: one clear line on standard error and exit status 1."""
+"""How a command fails: one clear line on standard error and exit status 1, or what the command says."""
 
 import sys
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ class CommandError(Exception):
 
 
 @contextmanager
-def told() -> Iterator[None]:
-    """Turn expected failures into their line and exit status 1; everything else is a bug and shows its trace."""
+def told(*, status: int = 1) -> Iterator[None]:
+    """Turn expected failures into their line and exit status; everything else is a bug and shows its trace."""
     try:
         yield
     except (CommandError, StackError) as error:
-        _end(str(error))
+        _end(str(error), status)
     except RemoteError as error:
-        _end(in_words(error))
+        _end(in_words(error), status)
     except KeyboardInterrupt:
         print(file=sys.stderr)
         raise SystemExit(130) from None
@@ -38,6 +38,6 @@ def in_words(error: RemoteError) -> str:
     return f"{text[:1].upper()}{text[1:]}{'' if text.endswith('.') else '.'}"
 
 
-def _end(text: str) -> None:
+def _end(text: str, status: int) -> None:
     print(text, file=sys.stderr)
-    raise SystemExit(1) from None
+    raise SystemExit(status) from None
