@@ -72,7 +72,9 @@ def add_model(
     upstream_model: Annotated[str, typer.Option(help="The model's name at the upstream, such as qwen3:0.6b.")],
     input_usd: InputPrice,
     *,
-    output_usd: OutputPrice = "0",
+    output_usd: Annotated[
+        str, typer.Option(help="Dollars for a million output tokens. Needed for chat; embeddings have none.")
+    ] = "",
     cached_input_usd: CachedPrice = "",
     context: Annotated[int, typer.Option(min=1, max=MOST, help="Tokens of prompt and output together.")] = 8192,
     max_output_tokens: Annotated[
@@ -93,6 +95,8 @@ def add_model(
             --input-usd 0.08 --dimensions 1024
     """
     chat = kind is Kind.CHAT
+    if chat and not output_usd:
+        raise typer.BadParameter("say what a million output tokens cost (0 gives them away)", param_hint="--output-usd")
     wanted = catalog_pb2.Model(
         public_name=name,
         family=family,
@@ -105,7 +109,7 @@ def add_model(
         template_tokens=128 if chat else 16,
         tools_tokens=1024 if chat else 0,
         image_tokens=image_tokens if chat else 0,
-        price=price(input_usd, output_usd, cached_input_usd=cached_input_usd),
+        price=price(input_usd, output_usd or "0", cached_input_usd=cached_input_usd),
         upstream_model=upstream_model,
     )
 

@@ -69,6 +69,8 @@ def list_users(
         return
     if rows:
         print(table(rows, columns=COLUMNS))
+    else:
+        print("No such users." if search or total else "No users yet.", file=sys.stderr)
     if total > offset + len(rows):
         print(
             f"{offset + 1} to {offset + len(rows)} of {total}: --offset {offset + len(rows)} for more", file=sys.stderr

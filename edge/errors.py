@@ -135,7 +135,12 @@ def from_remote(error: RemoteError) -> EdgeError:
         return unavailable()
     if code is None or code == "internal_error":
         return internal_error()
-    return EdgeError(code, error.message, param=error.metadata.get("field"))
+    return EdgeError(code, _sentence(error.message), param=error.metadata.get("field"))
+
+
+def _sentence(text: str) -> str:
+    """The text as a sentence: services word their errors as the end of one."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
 def unavailable() -> EdgeError:

@@ -12,6 +12,7 @@ from edge.upstream.client import Response, Unreachable, UpstreamError
 # The request itself is at fault: too long, of a wrong schema. All else is between us and the upstream.
 _ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
 _MAX_MESSAGE: Final = 2000
+_CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _URL = re.compile(r"\b[a-z]+://[^\s'\"<>]+", re.IGNORECASE)
 _KEY = re.compile(r"\bsk-[\w-]{8,}")
 
@@ -20,6 +21,7 @@ class _Error(msgspec.Struct):
     message: str | None = None
     type: str | None = None
     param: str | None = None
+    code: str | int | None = None
 
 
 class _Wrapped(msgspec.Struct):
@@ -32,12 +34,16 @@ _decode = msgspec.json.Decoder(_Wrapped).decode
 
 
 class UpstreamRefusal(EdgeError):
-    """The upstream's own 4xx about the request, passed on with its status."""
+    """The upstream's own 4xx about the request, passed on with its status.
 
-    def __init__(self, status: int, message: str, *, kind: str, param: str | None) -> None:
+    Its code too, where it is a word (`context_length_exceeded`): clients look for OpenAI's; else `invalid_body`.
+    """
+
+    def __init__(self, status: int, message: str, *, param: str | None, code: str | int | None) -> None:
         super().__init__("invalid_body", message, param=param)
         self.status = status
-        self.type = kind
+        if isinstance(code, str) and _CODE.fullmatch(code):
+            self.code = code
 
 
 def from_failure(error: UpstreamError) -> EdgeError:
@@ -68,7 +74,7 @@ def from_status(response: Response, body: bytes, *, target: Target, public_name:
         said = read_error(body)
         message = hide(said.message or "The model's server refused the request.", target, public_name)
         param = hide(said.param, target, public_name) if said.param else None
-        return UpstreamRefusal(status, message, kind="invalid_request_error", param=param)
+        return UpstreamRefusal(status, message, param=param, code=said.code)
     if status in {401, 403} and target.upstream.kind == "litellm" and target.upstream.virtual_keys:
         return EdgeError(
             "upstream_unconfigured",

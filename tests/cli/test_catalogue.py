@@ -52,9 +52,17 @@ def test_a_new_model_and_its_new_price_reach_the_edge(stack: RunningStack, http:
 
 def test_a_model_that_exists_is_not_added_again(stack: RunningStack) -> None:
     again = stack.command(
-        *("admin", "add-model", "--name", "privaterouter/fast", "--upstream-model", "x", "--input-usd", "1")
+        *("admin", "add-model", "--name", "privaterouter/fast", "--upstream-model", "x"),
+        *("--input-usd", "1", "--output-usd", "1"),
     )
     assert (again.returncode, len(again.stderr.splitlines())) == (1, 1)
+
+
+def test_a_chat_model_whose_output_has_no_price_is_not_given_away(stack: RunningStack) -> None:
+    refused = stack.command(
+        *("admin", "add-model", "--name", "privaterouter/gift", "--upstream-model", "x", "--input-usd", "1")
+    )
+    assert (refused.returncode, "--output-usd" in refused.stderr) == (2, True)
 
 
 def test_a_float_is_no_price(stack: RunningStack) -> None:

@@ -195,6 +195,17 @@ async def test_an_upstreams_word_about_the_request_passes_without_its_secrets(ga
     assert gateway.purse.final[0].cost_nanos == 0
 
 
+@pytest.mark.parametrize(
+    "said,code",
+    [("context_length_exceeded", "context_length_exceeded"), (400, "invalid_body"), ("<b>", "invalid_body")],
+)
+async def test_an_upstreams_own_code_passes_where_it_is_a_word(gateway: Gateway, said: object, code: str) -> None:
+    text = json.dumps({"error": {"message": "too long", "code": said}})
+    async with gateway.post(script={"status": 400, "body": text}) as response:
+        assert await error(response) == (400, "invalid_request_error", code, None)
+    assert gateway.purse.final[0].error_code == code
+
+
 async def test_a_client_that_leaves_before_the_answer_pays_for_its_prompt_only(gateway: Gateway) -> None:
     with pytest.raises(TimeoutError):
         async with gateway.post(script={"before_headers_s": 30}, timeout_s=0.2) as response:
