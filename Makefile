@@ -40,6 +40,14 @@ pytest: .venv/.ready-dev $(NODE_SDK) ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
+.PHONY: faults
+faults: .venv/.ready-dev ## Kill, cut, delay and repeat everything that money goes through, in ten minutes: FAULTS_SEED=7
+	@FAULTS_SIZE=medium $(BIN)/python -m pytest tests/faults $(PYTEST_FLAGS)
+
+.PHONY: faults-full
+faults-full: .venv/.ready-dev ## The same with a thousand kills, and cuts at every byte; takes more than an hour
+	@FAULTS_SIZE=full $(BIN)/python -m pytest tests/faults $(PYTEST_FLAGS)
+
 .PHONY: format
 format: .venv/.ready-dev
 	@echo "==> format (ruff; make fmt repairs it)"

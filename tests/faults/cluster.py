@@ -142,20 +142,22 @@ class Cluster:
         await self._in_starter(self.postgres.stop)
         self._starter.shutdown()
 
-    async def start(self, name: str, *, faults: str = "", **settings: str) -> None:
+    async def start(self, name: str, *, faults: str = "", log: Path | None = None, **settings: str) -> None:
         """Starts a process that does not run, and waits until it is ready; with these FAULTS."""
         if name == "postgres":
             await self._in_starter(self.postgres.start)
         elif name == "valkey":
             await self._in_starter(self._valkey.start)
         else:
-            await self.launch(name, faults=faults, **settings)
+            await self.launch(name, faults=faults, log=log, **settings)
             await self.ready(name)
 
-    async def launch(self, name: str, *, faults: str = "", **settings: str) -> None:
+    async def launch(self, name: str, *, faults: str = "", log: Path | None = None, **settings: str) -> None:
         """Starts a service or an edge without waiting for it."""
         environment = {**self._environment(name), **settings, "FAULTS": faults}
-        await self._in_starter(self._launch, name, environment)
+        self._starts += 1
+        log = log or self.directory / f"{name}.{self._starts:05}.log"
+        await self._in_starter(self._launch, name, environment, log)
 
     def dead(self) -> list[str]:
         """The processes that do not run, servers first."""
@@ -228,13 +230,11 @@ class Cluster:
             return self.postgres.child
         return self._valkey.child if name == "valkey" else self._children[name]
 
-    def _launch(self, name: str, environment: dict[str, str]) -> None:
+    def _launch(self, name: str, environment: dict[str, str], log: Path) -> None:
         module = {"upstream": "tests.support.fake_upstream"}.get(name, f"services.{name}")
         if name in EDGES:
             module = "edge"
             self._ports_file(name).unlink(missing_ok=True)
-        self._starts += 1
-        log = self.directory / f"{name}.{self._starts:05}.log"
         root = Path(__file__).parents[2]
         self._children[name] = Child(
             name, [sys.executable, "-m", module], log=log, environment=environment, directory=root

@@ -115,10 +115,10 @@ class Run:
         await asyncio.sleep(down_s)
         await self.cluster.start(name)
 
-    async def verdict(self) -> Verdict:
-        """Judges all so far, and writes the figures down."""
+    async def verdict(self, *, swallowed: bool = False) -> Verdict:
+        """Judges all so far, and writes the figures down; `swallowed` as in `judge`."""
         await self.rest()
-        found = await judge(self.cluster, self.customers, self.seen)
+        found = await judge(self.cluster, self.customers, self.seen, swallowed=swallowed)
         note(self.name, found, kills=self.kills, begun_s=self._begun_s)
         return found
 

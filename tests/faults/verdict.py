@@ -43,9 +43,17 @@ class Verdict:
 
 
 async def judge(
-    cluster: Cluster, customers: Sequence[Customer], seen: Sequence[Seen], *, within_s: float = books.QUIET_WITHIN_S
+    cluster: Cluster,
+    customers: Sequence[Customer],
+    seen: Sequence[Seen],
+    *,
+    within_s: float = books.QUIET_WITHIN_S,
+    swallowed: bool = False,
 ) -> Verdict:
-    """Waits until all is quiet, and compares. `seen` are all requests of these customers."""
+    """Waits until all is quiet, and compares. `seen` are all requests of these customers.
+
+    `swallowed`: the network may have lost what was sent to the upstream; a client that left then pays for the prompt.
+    """
     verdict = Verdict()
     try:
         verdict.quiet_s = await books.quiet(cluster, within_s=within_s)
@@ -53,11 +61,13 @@ async def judge(
         verdict.quiet_s = within_s
         verdict.findings.append(str(error))
     found = await books.read(cluster, [customer.account_id for customer in customers])
-    compare(found, customers, seen, verdict)
+    compare(found, customers, seen, verdict, swallowed=swallowed)
     return verdict
 
 
-def compare(found: Books, customers: Sequence[Customer], seen: Sequence[Seen], verdict: Verdict) -> None:
+def compare(
+    found: Books, customers: Sequence[Customer], seen: Sequence[Seen], verdict: Verdict, *, swallowed: bool = False
+) -> None:
     """Adds to the verdict what the books say about these requests."""
     by_nonce = {one.wish.nonce: one for one in seen}
     assert len(by_nonce) == len(seen)
@@ -69,7 +79,7 @@ def compare(found: Books, customers: Sequence[Customer], seen: Sequence[Seen], v
         _judge_seen(one, found, verdict)
     for request_id, record in found.records.items():
         verdict.statuses[record.status] += 1
-        _judge_record(record, tally.get(request_id), found, verdict)
+        _judge_record(record, tally.get(request_id), found, verdict, swallowed=swallowed)
     for request_id in found.charges.keys() - found.records.keys():
         verdict.misbilled += 1
         verdict.findings.append(f"{request_id}: a charge without a record")
@@ -128,7 +138,7 @@ def _judge_seen(one: Seen, found: Books, verdict: Verdict) -> None:
         verdict.findings.append(f"{one.request_id}: an error was billed. {record}, {one}")
 
 
-def _judge_record(record: Record, entry: Entry | None, found: Books, verdict: Verdict) -> None:
+def _judge_record(record: Record, entry: Entry | None, found: Books, verdict: Verdict, *, swallowed: bool) -> None:
     """A record is final, priced by its tokens, and charged once; without the upstream it costs nothing."""
     problem = ""
     charges = found.charges.get(record.request_id, [])
@@ -141,7 +151,7 @@ def _judge_record(record: Record, entry: Entry | None, found: Books, verdict: Ve
     elif len(charges) > record.revision:
         problem = f"charged {len(charges)} times"
         verdict.doubled += 1
-    elif entry is None and record.cost_nanos:
+    elif entry is None and record.cost_nanos and not (swallowed and record.status == "cancelled"):
         problem = "charged, and the upstream knows nothing of it"
         verdict.misbilled += 1
     elif record.status != "error" and record.cost_nanos != _price(record.input_tokens, record.output_tokens):
