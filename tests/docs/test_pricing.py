@@ -1,17 +1,24 @@
 """docs/pricing.md: every figure on it is computed anew, from the seed data and by the code that holds and charges."""
 
+import json
 import re
 from datetime import UTC, datetime
 from fractions import Fraction
+from typing import get_args
 from uuid import UUID
 
 import msgspec
 import pytest
 
+from edge.api import charges
+from edge.api.usage import EventDetail
 from edge.lookup import catalogue
 from edge.v1.bounds import Bounds, bound_chat, bound_embedding
 from edge.v1.inputs import ChatInputs, EmbeddingInputs, Message, Part
 from kit.money import NANOS_PER_USD, TOKENS_PER_MTOK, cost_nanos, format_price, format_usd
+from kit.timestamps import to_proto
+from privaterouter.billing.v1 import billing_pb2
+from privaterouter.usage.v1 import usage_pb2
 from services.catalog.seed_data import MODELS, PLANS, SeedModel
 from tests.support import pages
 from tests.support.pages import table
@@ -24,6 +31,7 @@ def words(row: dict[str, str]) -> str:
 
 PAGE = pages.read("docs/pricing.md")
 BY_NAME = {model.public_name: model for model in MODELS}
+MAY_COST = table(PAGE, "Model", "Body bytes", "Limit", "Answers", "Tools", "Images", "May cost", "Least")
 
 
 def model_of(seed: SeedModel) -> catalogue.Model:
@@ -69,6 +77,47 @@ def bounds_of(row: dict[str, str], model: catalogue.Model) -> Bounds:
 
 def dollars(nanos: int) -> str:
     return f"${format_usd(nanos)}"
+
+
+async def test_its_explained_charge_is_what_the_edge_answers() -> None:
+    (shown,) = [json.loads(block.text) for block in pages.blocks(PAGE) if "price_lines" in block.text]
+    (charge,) = shown["ledger"]["transactions"]
+    rates = BY_NAME[charge["description"]].rates
+    record = usage_pb2.UsageRecord(
+        input_tokens=14,
+        output_tokens=9,
+        input_nanos_per_mtok=rates.input_nanos_per_mtok,
+        output_nanos_per_mtok=rates.output_nanos_per_mtok,
+        cost_nanos=4_100,
+    )
+    assert shown["price_lines"] == [line.model_dump() for line in charges.price_lines(record)]
+    assert shown["rounding"] == charges.Rounding.of(record).model_dump()
+    assert shown.keys() | {"event"} == EventDetail.model_fields.keys()
+    assert shown["held_usd"] == MAY_COST[0]["May cost"].removeprefix("$")
+
+    class Billing:
+        async def GetCharges(self, request: object, *, timeout: float) -> billing_pb2.GetChargesResponse:
+            transaction = billing_pb2.Transaction(
+                id=charge["id"],
+                kind=billing_pb2.TRANSACTION_KIND_CHARGE,
+                amount_nanos=-4_100,
+                description=charge["description"],
+                create_time=to_proto(datetime.fromisoformat(charge["created_at"])),
+            )
+            row = billing_pb2.RequestTransaction(
+                transaction=transaction,
+                revision=1,
+                lease_id=shown["lease_id"],
+                price_version_id=shown["price_version_id"],
+            )
+            return billing_pb2.GetChargesResponse(transactions=[row])
+
+    ledger = await charges.ledger_of(Billing(), record)  # type: ignore[arg-type]
+    assert shown["ledger"] == json.loads(ledger.model_dump_json())
+
+
+def test_its_states_of_the_ledger_are_those_of_the_edge() -> None:
+    assert tuple(row["State"] for row in table(PAGE, "State", "What it means")) == get_args(charges.State)
 
 
 def test_its_models_are_those_of_a_fresh_installation() -> None:
@@ -125,7 +174,7 @@ def test_what_a_dollar_buys_is_computed_right(row: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "row",
-    table(PAGE, "Model", "Body bytes", "Limit", "Answers", "Tools", "Images", "May cost", "Least"),
+    MAY_COST,
     ids=words,
 )
 def test_what_a_request_may_cost_is_what_is_held(row: dict[str, str]) -> None:
@@ -144,7 +193,7 @@ def test_how_many_run_at_once_is_computed_right(row: dict[str, str]) -> None:
 
 
 def test_the_shown_body_is_as_long_as_it_says() -> None:
-    (body,) = pages.blocks(PAGE)
+    body = next(block for block in pages.blocks(PAGE) if "messages" in block.text)
     assert f"which is {len(body.text.strip())} bytes long" in PAGE
 
 
