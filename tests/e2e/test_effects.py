@@ -33,6 +33,10 @@ def test_row_and_debit_appear_soon_after_the_answer(bob: Customer) -> None:
     lines = found["price_lines"]
     assert sum(parse_usd(line["amount_usd"]) for line in lines) == parse_usd(found["event"]["cost_usd"]) == cost
     assert {line["item"]: line["tokens"] for line in lines} == {"input": 7, "output": 8}
+    assert found["rounding"]["rounded_usd"] == found["event"]["cost_usd"]
+    assert parse_usd(found["held_usd"]) >= cost
+    assert (found["ledger"]["state"], found["ledger"]["paid_usd"]) == ("booked", found["event"]["cost_usd"])
+    assert [row["lease_id"] for row in found["ledger"]["transactions"]] == [found["lease_id"]] != [None]
 
 
 def test_a_key_of_one_stack_is_unknown_to_the_other_beside_it(alice: Customer, bob: Customer) -> None:

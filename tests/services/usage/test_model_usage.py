@@ -24,9 +24,8 @@ def at(usage: Usage, start: datetime, **changes: Any) -> pb.UsageRecord:
 
 async def span(usage: Usage, start: datetime, end: datetime, **arguments: Any) -> list[str]:
     """The ids of the model's requests from `start` to before `end`."""
-    request = pb.ListModelUsageRequest(
-        **{"model_public_name": FAST, "from_time": to_proto(start), "to_time": to_proto(end)} | arguments
-    )
+    values: dict[str, Any] = {"model_public_name": FAST, "from_time": to_proto(start), "to_time": to_proto(end)}
+    request = pb.ListModelUsageRequest(**values | arguments)
     return [record.request_id for record in (await usage.stub.ListModelUsage(request)).records]
 
 
