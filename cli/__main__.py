@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, catalogue, stack, users
+from cli import accounts, books, catalogue, rerate, stack, users
 
-STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed)
+STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed, books.reconcile)
+LEDGER: tuple[Callable[..., None], ...] = (books.verify,)
 ADMIN: tuple[Callable[..., None], ...] = (
     users.create_admin,
     users.list_users,
@@ -16,6 +17,7 @@ ADMIN: tuple[Callable[..., None], ...] = (
     catalogue.set_plan_limits,
     catalogue.add_model,
     catalogue.set_price,
+    rerate.rerate,
     users.disable_user,
 )
 
@@ -36,10 +38,12 @@ def build() -> typer.Typer:
         no_args_is_help=True,
         rich_markup_mode=None,
     )
-    for group, commands in ((app, STACK), (admin, ADMIN)):
+    ledger = typer.Typer(help="The books of a running stack.", no_args_is_help=True, rich_markup_mode=None)
+    for group, commands in ((app, STACK), (admin, ADMIN), (ledger, LEDGER)):
         for command in commands:
             group.command(help=described(command))(command)
     app.add_typer(admin, name="admin")
+    app.add_typer(ledger, name="ledger")
     return app
 
 
@@ -49,7 +53,7 @@ def described(command: Callable[..., None]) -> str:
 
 
 def main() -> None:
-    """Exit status: 0 done, 1 failed with one line on stderr, 2 wrong usage."""
+    """Exit status: 0 done, 1 failed with one line on stderr, 2 wrong usage; checks say 3 when they cannot check."""
     build()()
 
 

@@ -1,0 +1,327 @@
+"""R4 to R6 between the real services: clean after real traffic, and each corruption is found by its own check only."""
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import grpc
+import pytest
+
+from kit.errors import RemoteError
+from kit.ids import uuid7
+from kit.timestamps import to_proto
+from privaterouter.billing.v1 import billing_pb2
+from privaterouter.usage.v1 import usage_pb2 as pb
+from services.usage import intake
+from services.usage.reconcile import Check
+from services.usage.watch import Watch
+from tests.services.billing.test_audit import UNGUARDED, verify
+from tests.services.billing.world import CENT, USD, Owner
+from tests.support.databases import Databases
+from tests.support.money_services import COST, MoneyServices, make_id, money_services
+
+LEFT = pb.ReconcileLeasesRequest()
+
+
+@pytest.fixture
+async def money(databases: Databases) -> AsyncIterator[MoneyServices]:
+    async with money_services(databases) as made:
+        yield made
+
+
+def told(mismatch: pb.ReconciliationMismatch) -> tuple[str, str, int, int, str]:
+    check = pb.ReconciliationCheck.Name(mismatch.check).removeprefix("RECONCILIATION_CHECK_")
+    return check, mismatch.subject, mismatch.expected_nanos, mismatch.actual_nanos, mismatch.detail
+
+
+async def traffic(money: MoneyServices) -> tuple[Owner, str]:
+    """Charges of two customers, settled; one of them, and one of their requests."""
+    owner, other = await money.owner(), await money.owner()
+    await money.record(other, 3)
+    (request_id, *_) = await money.record(owner, 4)
+    await money.record(owner, cost_nanos=0)
+    await money.settled()
+    return owner, request_id
+
+
+async def test_real_traffic_agrees_in_pages_of_any_size(money: MoneyServices) -> None:
+    await traffic(money)
+    money.catch_up()
+    for limit in (1, 2, 3, 1_000):
+        assert await money.reconcile(limit=limit) == (7, 7, [])
+    assert await money.reconcile(from_time=datetime.now(UTC) - timedelta(minutes=11)) == (7, 7, [])
+    assert await money.reconcile(from_time=datetime.now(UTC) - timedelta(minutes=9)) == (0, 0, [])
+    assert (await verify(money.world))[1] == []
+
+
+async def test_records_younger_than_a_minute_are_not_compared(money: MoneyServices) -> None:
+    money.catch_up()
+    owner = await money.owner()
+    await money.record(owner)
+    assert await money.reconcile() == (0, 0, [])
+
+
+async def test_what_waits_for_billing_or_was_refused_by_it_is_no_mismatch(money: MoneyServices) -> None:
+    stranger = Owner(make_id())
+    await money.record(stranger)
+    await money.settled()
+    await money.close()
+    await money.record(await money.owner(), 2)
+    money.catch_up()
+    assert await money.reconcile(limit=10) == (3, 0, [])
+    answer = await money.usage.ReconcileLeases(LEFT)
+    assert (answer.waiting_charges, answer.parked_charges, answer.open_records, answer.idle) == (2, 1, 0, False)
+    assert answer.HasField("oldest_waiting_time")
+
+
+@pytest.mark.parametrize("cost_nanos, records", [(COST // 2, 1), (COST + 1, 1), (0, 0)])
+async def test_a_revised_request_agrees_before_and_after_its_difference_is_booked(
+    money: MoneyServices, cost_nanos: int, records: int
+) -> None:
+    owner = await money.owner()
+    (request_id,) = await money.record(owner, status=pb.USAGE_STATUS_OPEN, finish_reason="")
+    async with money.usage_database.transaction() as connection:
+        assert await intake.end_open_records(connection, UUID(owner.worker_id), now=money.clock()) == 1
+    await money.settled()
+    await money.close()
+    await money.record(owner, request_id=request_id, cost_nanos=cost_nanos)
+    money.catch_up()
+    assert await money.reconcile() == (records, 1, [])
+    await money.settled()
+    assert await money.reconcile() == (records, 1, [])
+    assert await money.world.amounts(owner) == (USD - cost_nanos, 0)
+
+
+Spoil = Callable[[MoneyServices, Owner, str], Awaitable[tuple[int, int, str]]]
+
+
+async def change_charge(money: MoneyServices, owner: Owner, request_id: str, nanos: int) -> None:
+    """Takes so much more for a request, in books that are right in themselves."""
+    for statement in (
+        """
+        UPDATE billing.ledger_entries
+        SET amount_nanos = amount_nanos - $2 * CASE account_kind WHEN 'customer' THEN 1 ELSE -1 END
+        WHERE transaction_id = (SELECT id FROM billing.ledger_transactions WHERE request_id = $1::text::uuid)
+        """,
+        "UPDATE billing.ledger_transactions SET amount_nanos = amount_nanos - $2 WHERE request_id = $1::text::uuid",
+    ):
+        await money.admin.execute(statement, request_id, nanos)
+    await give(money, owner, -nanos)
+
+
+async def give(money: MoneyServices, owner: Owner, nanos: int) -> None:
+    await money.admin.execute(
+        "UPDATE billing.accounts SET posted_nanos = posted_nanos + $2 WHERE account_id = $1::text::uuid",
+        owner.account_id,
+        nanos,
+    )
+
+
+async def a_charge_is_lost(money: MoneyServices, owner: Owner, request_id: str) -> tuple[int, int, str]:
+    """As a commit that the database forgot: the books are right in themselves."""
+    for table, column in (("ledger_entries", "transaction_id"), ("ledger_transactions", "id")):
+        await money.admin.execute(
+            f"DELETE FROM billing.{table} WHERE {column} IN"
+            " (SELECT id FROM billing.ledger_transactions WHERE request_id = $1::text::uuid)",
+            request_id,
+        )
+    await give(money, owner, COST)
+    return COST, 0, "used, but not charged and not on its way"
+
+
+async def a_record_is_lost(money: MoneyServices, owner: Owner, request_id: str) -> tuple[int, int, str]:
+    await money.admin.execute("DELETE FROM usage.usage_records WHERE request_id = $1::text::uuid", request_id)
+    return 0, COST, "charged, but usage has no final record of it"
+
+
+async def a_charge_has_another_amount(money: MoneyServices, owner: Owner, request_id: str) -> tuple[int, int, str]:
+    await change_charge(money, owner, request_id, 1)
+    return COST, COST + 1, "what was charged is not what the record costs"
+
+
+async def a_record_has_another_cost(money: MoneyServices, owner: Owner, request_id: str) -> tuple[int, int, str]:
+    await money.admin.execute(
+        "UPDATE usage.usage_records SET cost_nanos = cost_nanos - 1 WHERE request_id = $1::text::uuid", request_id
+    )
+    return COST - 1, COST, "what was charged is not what the record costs"
+
+
+async def a_charge_is_in_another_account(money: MoneyServices, owner: Owner, request_id: str) -> tuple[int, int, str]:
+    other = await money.owner()
+    charge = await money.admin.fetchval(
+        "UPDATE billing.ledger_transactions SET account_id = $2::text::uuid WHERE request_id = $1::text::uuid"
+        " RETURNING id",
+        request_id,
+        other.account_id,
+    )
+    await money.admin.execute(
+        "UPDATE billing.ledger_entries SET account_id = $2::text::uuid"
+        " WHERE transaction_id = $1 AND account_kind = 'customer'",
+        charge,
+        other.account_id,
+    )
+    await give(money, owner, COST)
+    await give(money, other, -COST)
+    return COST, COST, "charged to another account"
+
+
+SPOILS: list[Spoil] = [
+    a_charge_is_lost,
+    a_record_is_lost,
+    a_charge_has_another_amount,
+    a_record_has_another_cost,
+    a_charge_is_in_another_account,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
+async def test_a_difference_is_found_by_r4_and_by_no_other_check(money: MoneyServices, spoil: Spoil) -> None:
+    owner, request_id = await traffic(money)
+    await money.admin.execute(UNGUARDED)
+    expected = await spoil(money, owner, request_id)
+    money.catch_up()
+    for limit in (1, 3, 1_000):
+        _, _, found = await money.reconcile(limit=limit)
+        assert [told(mismatch) for mismatch in found] == [("CHARGES", f"request/{request_id}", *expected)]
+    assert (await verify(money.world))[1] == []
+    assert not (await money.usage.ReconcileLeases(LEFT)).mismatches
+
+
+async def lost_lease(money: MoneyServices, *, seconds: int = 211) -> tuple[Owner, str]:
+    """A lease whose worker was lost so long ago; it is releasable after 150 s."""
+    owner = await money.owner()
+    lease_id = await money.world.lease(owner, 10 * CENT)
+    await money.world.pass_time(seconds)
+    money.catch_up()
+    money.clock.elapsed_s = 120
+    return owner, lease_id
+
+
+async def left(money: MoneyServices) -> list[tuple[str, str, int, int, str]]:
+    """What R5 and R6 find; R1 to R4 must find nothing."""
+    assert (await verify(money.world))[1] == []
+    assert (await money.reconcile())[2] == []
+    return [told(mismatch) for mismatch in (await money.usage.ReconcileLeases(LEFT)).mismatches]
+
+
+async def test_a_lease_left_a_minute_after_it_could_be_released_is_found_by_r5_only(money: MoneyServices) -> None:
+    _, lease_id = await lost_lease(money)
+    assert await left(money) == [
+        ("OVERDUE_LEASES", f"lease/{lease_id}", 0, 10 * CENT, "not released for 61 s after it could have been")
+    ]
+
+
+async def test_a_lease_within_its_minute_is_right(money: MoneyServices) -> None:
+    await lost_lease(money, seconds=205)
+    assert await left(money) == []
+
+
+async def test_a_lease_of_a_worker_that_speaks_or_is_not_settled_is_right(money: MoneyServices) -> None:
+    owner, _ = await lost_lease(money)
+    await money.usage.RecordUsage(pb.RecordUsageRequest(worker_id=owner.worker_id, alive=True))
+    assert await left(money) == []
+    silent, waiting = await lost_lease(money)
+    assert [subject for _, subject, *_ in await left(money)] == [f"lease/{waiting}"]
+    money.clock.behind = timedelta(minutes=10)
+    await money.record(silent)
+    money.catch_up()
+    assert await left(money) == []
+
+
+async def test_nobody_is_called_lost_before_usage_has_listened_for_long_enough(money: MoneyServices) -> None:
+    await lost_lease(money)
+    money.clock.elapsed_s = 119
+    assert await left(money) == []
+
+
+async def begin_lease(money: MoneyServices, *, minutes_ago: int) -> tuple[Owner, str]:
+    owner = await money.owner()
+    lease_id = str(uuid7(time.time_ns() - minutes_ago * 60 * 10**9, bytes))
+    (grant,) = await money.world.acquire(owner.worker_id, owner.wish(5 * CENT, lease_id=lease_id))
+    assert grant.outcome == billing_pb2.LEASE_OUTCOME_GRANTED
+    money.catch_up()
+    return owner, lease_id
+
+
+async def test_a_lease_that_is_left_where_nothing_goes_on_is_found_by_r6_only(money: MoneyServices) -> None:
+    owner, lease_id = await begin_lease(money, minutes_ago=3)
+    detail = "sets credit aside although nothing goes on"
+    assert await left(money) == [("IDLE", f"lease/{lease_id}", 0, 5 * CENT, detail)]
+    await money.world.close(owner.worker_id, {lease_id: 0})
+    assert await left(money) == []
+
+
+async def test_a_new_lease_is_right_unless_it_is_said_that_nothing_goes_on(money: MoneyServices) -> None:
+    owner, lease_id = await begin_lease(money, minutes_ago=1)
+    assert await left(money) == []
+    await money.record(owner, status=pb.USAGE_STATUS_OPEN, finish_reason="")
+    answer = await money.usage.ReconcileLeases(pb.ReconcileLeasesRequest(assume_idle=True))
+    assert [(mismatch.subject, mismatch.detail) for mismatch in answer.mismatches] == [
+        ("open_records", "1 records are open"),
+        (f"lease/{lease_id}", "sets credit aside although nothing goes on"),
+    ]
+
+
+async def test_while_something_goes_on_an_old_lease_is_right(money: MoneyServices) -> None:
+    owner, _ = await begin_lease(money, minutes_ago=3)
+    await money.record(owner, status=pb.USAGE_STATUS_OPEN, finish_reason="")
+    assert await left(money) == []
+    assert (await money.usage.ReconcileLeases(LEFT)).idle is False
+
+
+async def test_the_watch_tells_of_a_lost_charge_until_it_is_put_right(money: MoneyServices) -> None:
+    owner, request_id = await traffic(money)
+    money.catch_up()
+    watch = Watch(money.usage_database, money.world.stub, money.left_leases, now=money.clock)
+    assert await watch.check() == []
+    await money.admin.execute(UNGUARDED)
+    await change_charge(money, owner, request_id, 5)
+    watch = Watch(money.usage_database, money.world.stub, money.left_leases, now=money.clock)
+    for _ in range(3):
+        (found,) = await watch.check()
+        assert (found.check, found.subject) == (Check.CHARGES, f"request/{request_id}")
+    await change_charge(money, owner, request_id, -5)
+    assert await watch.check() == []
+    # It has moved on: what is that old is left to `privaterouter reconcile`.
+    await change_charge(money, owner, request_id, 5)
+    assert await watch.check() == []
+
+
+async def test_the_watch_compares_late_what_was_settled_late(money: MoneyServices) -> None:
+    owner = await money.owner()
+    (request_id,) = await money.record(owner)
+    money.catch_up()
+    watch = Watch(money.usage_database, money.world.stub, money.left_leases, now=money.clock)
+    assert await watch.check() == []
+    await money.settled()
+    await money.admin.execute(UNGUARDED)
+    await change_charge(money, owner, request_id, 5)
+    (found,) = await watch.check()
+    assert found.subject == f"request/{request_id}"
+
+
+async def test_the_watch_takes_a_lease_for_left_only_when_it_sees_it_twice(money: MoneyServices) -> None:
+    _, lease_id = await lost_lease(money)
+    watch = Watch(money.usage_database, money.world.stub, money.left_leases, now=money.clock)
+    assert await watch.check() == []
+    (found,) = await watch.check()
+    assert (found.check, found.subject) == (Check.OVERDUE_LEASES, f"lease/{lease_id}")
+
+
+async def test_a_token_that_is_none_of_ours_is_refused(money: MoneyServices) -> None:
+    for request in (
+        pb.ReconcileChargesRequest(page_token="nonsense"),
+        pb.ReconcileChargesRequest(limit=5_001),
+        pb.ReconcileChargesRequest(page_token=f"{datetime.now(UTC).isoformat()}/x"),
+    ):
+        with pytest.raises(RemoteError) as caught:
+            await money.usage.ReconcileCharges(request)
+        assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_page_is_not_moved_by_time_that_goes_on(money: MoneyServices) -> None:
+    await traffic(money)
+    end = to_proto(datetime.now(UTC) - timedelta(minutes=20))
+    answer = await money.usage.ReconcileCharges(pb.ReconcileChargesRequest(to_time=end))
+    assert (answer.records, answer.charges, answer.to_time) == (0, 0, end)
