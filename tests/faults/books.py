@@ -62,9 +62,9 @@ class Books:
     """Transactions whose entries do not sum to zero."""
 
 
-async def tally(cluster: Cluster) -> dict[str, Entry]:
-    """The upstream's own count, by request id."""
-    async with aiohttp.ClientSession() as session, session.get(f"{cluster.upstream}/tally") as answer:
+async def tally(cluster: Cluster, *, nonce: str = "") -> dict[str, Entry]:
+    """The upstream's own count, by request id; of one nonce or of all."""
+    async with aiohttp.ClientSession() as session, session.get(f"{cluster.upstream}/tally?asking={nonce}") as answer:
         found: dict[str, dict[str, Any]] = await answer.json()
     return {
         request_id: Entry(

@@ -47,7 +47,7 @@ PACE = Pace(
 """Patience with a call is not scaled: the machine is as slow as it is."""
 TIMES = {
     "EDGE_PACE": json.dumps(asdict(PACE)),
-    "EDGE_DRAIN_S": "3",
+    "EDGE_DRAIN_S": "1.5",
     "BILLING_BEAT_S": str(1 / SCALE),
     "BILLING_LEASE_S": str(60 / SCALE),
     "BILLING_RELEASE_AFTER_S": str(90 / SCALE),

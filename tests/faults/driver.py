@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
+
 from tests.faults.clients import Crowd, Seen, any_wish
 from tests.faults.cluster import Cluster
 from tests.faults.office import Customer, Office
@@ -37,7 +39,7 @@ class Size:
 
 
 SIZES = {
-    "small": Size(kills=6, rounds=0, outage_s=2, swizzles=1, aborts=40, cut_step=97, races=1, streams=20, long=False),
+    "small": Size(kills=5, rounds=0, outage_s=1, swizzles=1, aborts=40, cut_step=97, races=1, streams=20, long=False),
     "medium": Size(
         kills=40, rounds=1, outage_s=10, swizzles=5, aborts=200, cut_step=7, races=10, streams=50, long=True
     ),
@@ -47,6 +49,7 @@ SIZES = {
 }
 SIZE = SIZES[os.environ.get("FAULTS_SIZE") or "small"]
 """By FAULTS_SIZE: small, medium or full."""
+LONG = pytest.mark.skipif(not SIZE.long, reason="runs with make faults")
 SEED = int(os.environ.get("FAULTS_SEED") or secrets.randbelow(10**6))
 """By FAULTS_SEED, else any; printed with the figures. The same seed makes the same schedule."""
 

@@ -28,7 +28,7 @@ async def test_death_at_every_point_under_load(cluster: Cluster, office: Office)
     order = [*points.BUSY, *points.IDLE, *points.SIGN_UP, *points.ADOPT]
     rng.shuffle(order)
     if not SIZE.rounds:
-        order = order[:5]
+        order = order[:4]
     run = Run(cluster, office, "death at every crash point", customers=8)
     await run.open()
     for _ in range(max(SIZE.rounds, 1)):

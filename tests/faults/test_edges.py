@@ -11,7 +11,7 @@ from privaterouter.catalog.v1 import catalog_pb2
 from tests.faults import books
 from tests.faults.clients import Seen, Wish, send
 from tests.faults.cluster import EDGES, Cluster
-from tests.faults.driver import RICH_NANOS, SEED, SIZE, Run, note, randomness
+from tests.faults.driver import LONG, RICH_NANOS, SEED, SIZE, Run, note, randomness
 from tests.faults.office import INPUT_NANOS_PER_MTOK, MODEL, OUTPUT_NANOS_PER_MTOK, Customer, Office
 from tests.faults.verdict import Verdict, judge
 from tests.support.waiting import eventually
@@ -95,6 +95,7 @@ def _add(total: Verdict, verdict: Verdict) -> None:
     total.findings += verdict.findings
 
 
+@LONG
 async def test_a_full_disk_under_the_journal(cluster: Cluster, office: Office) -> None:
     """New requests get a 503, running ones end and are billed, and all goes on when there is space again."""
     run = Run(cluster, office, "disk full under the journal")
@@ -127,6 +128,7 @@ async def test_a_full_disk_under_the_journal(cluster: Cluster, office: Office) -
     await cluster.start("edge-a")
 
 
+@LONG
 @pytest.mark.parametrize("hours", [1, -1])
 async def test_a_clock_that_is_off_by_an_hour(cluster: Cluster, office: Office, tmp_path: Path, hours: int) -> None:
     """No lease ends early, none goes on too long: what counts is how long, not when."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.faults import books
 from tests.faults.cluster import Cluster
-from tests.faults.driver import SIZE, Run
+from tests.faults.driver import LONG, SIZE, Run
 from tests.faults.office import Office
 
 MORTALS = ("edge-a", "edge-b", "usage", "billing", "postgres", "valkey", "auth", "catalog")
@@ -81,10 +81,9 @@ async def test_every_second_reply_is_lost_after_the_commit(cluster: Cluster, off
     verdict.hold()
 
 
+@LONG
 async def test_a_node_lost_with_its_disk_and_found_again(cluster: Cluster, office: Office) -> None:
     """Nobody adopts its journal: usage ends what it left open, as last reported; the disk corrects that to the cent."""
-    if not SIZE.long:
-        pytest.skip("takes as long as it takes to give an edge up, twice")
     run = Run(cluster, office, "node lost, disk found again")
     await run.open()
     away = str(cluster.directory / "away")

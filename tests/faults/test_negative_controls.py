@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.driver import SIZE, Run
+from tests.faults.driver import LONG, Run
 from tests.faults.office import Office
 from tests.faults.test_edges import LITTLE_NANOS, _race
 from tests.faults.verdict import judge
@@ -43,7 +43,7 @@ if "edge" in sys.orig_argv:
 
 pytestmark = [
     pytest.mark.timeout(600),
-    pytest.mark.skipif(not SIZE.long, reason="each needs a cluster of its own"),
+    LONG,
 ]
 
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from tests.faults.clients import Seen
 from tests.faults.cluster import PACE, Cluster
-from tests.faults.driver import SIZE, Run
+from tests.faults.driver import LONG, SIZE, Run
 from tests.faults.office import Office
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(3600)]
@@ -35,6 +35,7 @@ async def test_billing_away(cluster: Cluster, office: Office) -> None:
     assert _answered_again(run.seen, after_s=back_s)
 
 
+@LONG
 async def test_usage_away(cluster: Cluster, office: Office) -> None:
     """Nobody notices: records wait in the journals."""
     run = Run(cluster, office, "usage away")

@@ -182,8 +182,8 @@ async def _stopped(cluster: Cluster, nonce: str) -> bool:
     """Whether the upstream has nothing more to do with a request within a second."""
     give_up_s = asyncio.get_running_loop().time() + 1
     while asyncio.get_running_loop().time() < give_up_s:
-        entries = [entry for entry in (await books.tally(cluster)).values() if entry.nonce == nonce]
-        if all(entry.finished or entry.aborted for entry in entries):
+        entries = await books.tally(cluster, nonce=nonce)
+        if all(entry.finished or entry.aborted for entry in entries.values()):
             return True
         await asyncio.sleep(0.1)
     return False

@@ -3,7 +3,8 @@
 `python -m tests.support.fake_upstream` prints its port, then serves until it is killed. What a request's `user` field
 holds (JSON, the fields of Script) says how it is answered; without one it makes as many tokens as it may, of at most
 five bytes each, and says so.
-`GET /tally` tells, by `x-request-id`, what it was sent and what it made.
+`GET /tally` tells, by `x-request-id`, what it was sent and what it made; `GET /tally?asking=TEXT` only of the requests
+whose first message is this text.
 """
 
 import asyncio
@@ -54,6 +55,10 @@ class Entry:
     finished: bool = False
     aborted: bool = False
 
+    def was_asked(self, text: str) -> bool:
+        """Whether its first message is this; any is, where there is no text."""
+        return not text or bool(self.body.get("messages", [{}])[0].get("content") == text)
+
 
 class Cut(Exception):
     """The script said to close the connection."""
@@ -97,7 +102,8 @@ class Upstream:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         if method == "GET":
-            tally = {key: asdict(entry) for key, entry in self.tally.items()}
+            path, _, asking = path.partition("?asking=")
+            tally = {key: asdict(entry) for key, entry in self.tally.items() if entry.was_asked(asking)}
             await _respond(writer, 200, json.dumps(tally if path == "/tally" else {"data": []}))
             return True
         body = json.loads(content)
