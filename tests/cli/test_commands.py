@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.__main__ import ADMIN, STACK, build
+from cli.__main__ import ADMIN, LEDGER, STACK, build
 from tests.cli.conftest import NOWHERE
 from tests.support.stack import RunningStack, privaterouter
 
 COMMANDS = [
     *((command.__name__.replace("_", "-"),) for command in STACK),
     *(("admin", command.__name__.replace("_", "-")) for command in ADMIN),
+    *(("ledger", command.__name__.replace("_", "-")) for command in LEDGER),
 ]
 
 
