@@ -22,6 +22,8 @@ MISMATCH, CANNOT_CHECK = 1, 3
 """Exit status, beside 0 for clean and 2 for wrong usage."""
 
 PAGE = 5_000
+COMPARED = 1_000
+"""Records of a page: usage goes on with its other work between pages."""
 TIMEOUT_S = 90.0
 LOOK_AGAIN_S = 5.0
 PROGRESS_S = 2.0
@@ -128,7 +130,7 @@ async def _charges(clients: Clients, from_time: datetime | None) -> Finding:
     """R4."""
     found = Finding("R4")
     progress = _Progress("usage and billing")
-    request = usage_pb2.ReconcileChargesRequest(from_time=to_proto(from_time) if from_time else None, limit=PAGE)
+    request = usage_pb2.ReconcileChargesRequest(from_time=to_proto(from_time) if from_time else None, limit=COMPARED)
     while True:
         answer = await clients.usage.ReconcileCharges(request, timeout=TIMEOUT_S)
         found.looked_at += answer.records

@@ -18,13 +18,14 @@ from services.usage.store_reconcile import Traffic
 AT_START = timedelta(hours=1)
 """How far back the first round looks."""
 
-OVERLAP = timedelta(minutes=5)
-"""What was compared this lately is compared again: a crash of billing's database may have lost it since."""
+OVERLAP = timedelta(minutes=1)
+"""What was compared this lately is compared again: a crash of a database may have lost it since."""
 
 PINNED_AT_MOST = timedelta(days=1)
 """A mismatch, or a charge that waits, is looked at again every minute, until it is put right or so old."""
 
-PAGE = 2_000
+PAGE = 500
+"""Records of a page: other work goes on between pages."""
 
 log = get_logger()
 _mismatches = Gauge("usage_mismatches", "What does not hold between usage and billing, by check.", ["check"])
