@@ -2,9 +2,11 @@
 
 import asyncio
 import os
+from uuid import uuid4
 
 import pytest
 
+from privaterouter.billing.v1 import billing_pb2
 from tests.faults import books
 from tests.faults.cluster import Cluster
 from tests.faults.driver import LONG, SIZE, Run
@@ -13,6 +15,12 @@ from tests.faults.office import Office
 MORTALS = ("edge-a", "edge-b", "usage", "billing", "postgres", "valkey", "auth", "catalog")
 OFTEN = ("edge-a", "edge-b", "usage", "billing", "postgres")
 """What money goes through."""
+
+
+def _every(mode: str, *calls: str, at: str) -> str:
+    """FAULTS that hit these calls at their commit."""
+    return ",".join(f"{call}.{at}_commit={mode}" for call in calls)
+
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(7200)]
 
@@ -60,25 +68,72 @@ async def test_every_link_stopped_and_resumed_in_random_order(cluster: Cluster, 
         (await run.verdict(swallowed=True)).hold()
 
 
-async def test_every_second_reply_is_lost_after_the_commit(cluster: Cluster, office: Office) -> None:
-    """So every batch is sent again, in other company: one transaction each."""
-    run = Run(cluster, office, "replies lost after commit")
+FAILING = {
+    "replies lost after commit": {
+        "billing": _every("drop:2", "billing.acquire", "billing.renew", "billing.close", "billing.settle", at="after"),
+        "usage": _every("drop:2", "usage.record", at="after"),
+    },
+    "errors before commit": {
+        "billing": _every(
+            "raise:3", "billing.acquire", "billing.renew", "billing.close", "billing.settle", at="before"
+        ),
+        "usage": _every("raise:3", "usage.record", at="before") + ",usage.relay.after_settle=raise:3",
+    },
+    "everything slow": {
+        "billing": _every("delay:150", "billing.acquire", "billing.settle", at="before"),
+        "usage": _every("delay:150", "usage.record", at="after"),
+        "edge-a": "edge.ship.after_call=delay:100,edge.acquire.after_call=delay:50,edge.finish.after_commit=delay:20",
+    },
+}
+
+
+@pytest.mark.parametrize("name", [next(iter(FAILING)), *(pytest.param(name, marks=LONG) for name in [*FAILING][1:])])
+async def test_calls_that_fail_again_and_again(cluster: Cluster, office: Office, name: str) -> None:
+    """So batches are sent again, in other company: one transaction each. A replay of all changes nothing either."""
+    run = Run(cluster, office, name)
     await run.open()
-    lost = {
-        "billing": "acquire,renew,close,settle",
-        "usage": "record",
-    }
-    for service, calls in lost.items():
-        cluster.kill(service)
-        faults = ",".join(f"{service}.{call}.after_commit=drop:2" for call in calls.split(","))
-        await cluster.start(service, faults=faults)
+    for process, faults in FAILING[name].items():
+        cluster.kill(process)
+        await cluster.start(process, faults=faults)
     run.begin()
     await asyncio.sleep(min(5.0, SIZE.outage_s))
     verdict = await run.verdict()
-    for service in lost:
-        cluster.kill(service)
-        await cluster.start(service)
+    for process in FAILING[name]:
+        cluster.kill(process)
+        await cluster.start(process)
     verdict.hold()
+    await _replay(run, office)
+    (await run.verdict()).hold()
+
+
+async def _replay(run: Run, office: Office) -> None:
+    """Settles every charge twice more, out of order, among others that make no sense: those alone are refused."""
+    found = await books.read(run.cluster, [customer.account_id for customer in run.customers])
+    asked: list[tuple[billing_pb2.Charge, str]] = []
+    for record in found.records.values():
+        if record.cost_nanos:
+            known = billing_pb2.Charge(
+                request_id=record.request_id,
+                revision=1,
+                account_id=record.account_id,
+                api_key_id=run.customers[0].api_key_ids[0],
+                amount_nanos=record.cost_nanos,
+            )
+            other, unknown = billing_pb2.Charge(), billing_pb2.Charge()
+            other.CopyFrom(known)
+            other.amount_nanos += 1
+            unknown.CopyFrom(known)
+            unknown.account_id, unknown.request_id = str(uuid4()), str(uuid4())
+            asked += [(known, "KNOWN"), (known, "KNOWN"), (other, "CONFLICT"), (unknown, "UNKNOWN_ACCOUNT")]
+    assert asked
+    run.rng.shuffle(asked)
+    for start in range(0, len(asked), 500):
+        some = asked[start : start + 500]
+        answer = await office.billing.SettleCharges(
+            billing_pb2.SettleChargesRequest(charges=[charge for charge, _ in some])
+        )
+        outcomes = [billing_pb2.ChargeOutcome.Name(result.outcome) for result in answer.results]
+        assert outcomes == [f"CHARGE_OUTCOME_{expected}" for _, expected in some]
 
 
 @LONG
