@@ -1,0 +1,62 @@
+"""The public name stands where the upstream's stood, and nothing else has changed."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.v1.answers import read_chunk
+from edge.v1.renaming import rename, rename_event
+from edge.v1.sse import EventReader
+
+PUBLIC = "privaterouter/fast"
+
+
+def renamed(data: bytes) -> Any:
+    return json.loads(rename(data, read_chunk(data), PUBLIC))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"id": "1", "model": "hidden:latest", "choices": []},
+        {"model": "hidden:latest", "meta": {"model": "inner"}, "choices": []},
+        {"meta": [{"model": "inner"}], "choices": [], "model": "hidden:latest"},
+        {"choices": [{"delta": {"content": 'say "model": "x"'}}], "model": "hidden:latest"},
+        {"x": "model", "model": "hidden:latest"},
+        {"model": 'quo"ted\\', "choices": []},
+    ],
+)
+def test_only_the_top_level_model_is_renamed(answer: dict[str, Any]) -> None:
+    assert renamed(json.dumps(answer).encode()) == answer | {"model": PUBLIC}
+    assert renamed(json.dumps(answer, indent=2).encode()) == answer | {"model": PUBLIC}
+
+
+@given(st.text(), st.text())
+def test_no_text_of_an_answer_can_disturb_it(content: str, name: str) -> None:
+    answer = {"choices": [{"index": 0, "delta": {"content": content}}], "model": name, "note": content}
+    assert renamed(json.dumps(answer).encode()) == answer | {"model": PUBLIC}
+
+
+def test_an_answer_without_a_model_stays_as_it_is() -> None:
+    data = b'{"choices": [ ]}'
+    assert rename(data, read_chunk(data), PUBLIC) is data
+
+
+def test_an_event_keeps_its_other_lines() -> None:
+    (event,) = EventReader().feed(b'event: x\nid: 7\ndata: {"model": "hidden"}\n\n')
+    assert event.data is not None
+    assert rename_event(event, read_chunk(event.data), PUBLIC) == (
+        b'event: x\nid: 7\ndata: {"model":"privaterouter/fast"}\n\n'
+    )
+
+
+def test_an_event_of_several_data_lines_becomes_one() -> None:
+    (event,) = EventReader().feed(b'data: {"model":\ndata: "hidden"}\n\n')
+    assert event.data is not None
+    got = rename_event(event, read_chunk(event.data), PUBLIC)
+    assert got.startswith(b"data: ")
+    assert got.count(b"\n") == 2
+    assert json.loads(got[6:]) == {"model": PUBLIC}
