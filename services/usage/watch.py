@@ -24,6 +24,9 @@ OVERLAP = timedelta(minutes=1)
 PINNED_AT_MOST = timedelta(days=1)
 """A mismatch, or a charge that waits, is looked at again every minute, until it is put right or so old."""
 
+AFTER_FAILURE_S = 10.0
+"""Billing may be starting, too."""
+
 PAGE = 500
 """Records of a page: other work goes on between pages."""
 
@@ -58,16 +61,18 @@ class Watch:
     async def run(self) -> None:
         """Checks until cancelled, through outages of the database and of billing."""
         while True:
+            wait_s = self._interval_s
             try:
                 await self.check()
             except (Unavailable, RemoteError) as error:
                 _failed.inc()
                 log.warning("billing_not_compared", error=error.message)
+                wait_s = min(wait_s, AFTER_FAILURE_S)
             except Exception:
                 # Records must be taken, whatever a check stumbles over.
                 _failed.inc()
                 log.exception("billing_not_compared")
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(wait_s)
 
     async def check(self) -> list[Mismatch]:
         """One round over what is new since the one before; what it found.

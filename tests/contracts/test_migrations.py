@@ -25,6 +25,13 @@ async def test_the_tables_are_what_the_migrations_make(databases: Databases, ser
 
 
 @every_service
+async def test_every_index_is_complete(databases: Databases, service: str) -> None:
+    """Those that are built beside the traffic, or partition by partition, are of no use until their last step."""
+    admin = await databases.admin(await databases.fresh(service))
+    assert await admin.fetch("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid") == []
+
+
+@every_service
 async def test_a_service_keeps_to_its_schema_and_its_role(databases: Databases, service: str) -> None:
     admin = await databases.admin(await databases.fresh(service))
     schemas = await admin.fetch(
