@@ -144,6 +144,9 @@ class Credit:
                 grant = await self._ask(wish)
                 self._note(pot, lease, wish, grant)
                 gone += grant.outcome == billing_pb2.LEASE_OUTCOME_LEASE_GONE
+                if grant.granted_nanos >= wish.known_granted_nanos + wish.wanted_nanos:
+                    # Who waits still was not refused anything: others came meanwhile, and there may be more.
+                    continue
                 if asked and (wait_s := self._answer(pot, lease, grant, asked=asked, news=news)):
                     # Somebody waits for credit that others have been told to give back.
                     await asyncio.sleep(min(pause_s, wait_s))

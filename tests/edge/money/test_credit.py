@@ -160,6 +160,23 @@ async def test_money_that_running_requests_hold_is_a_429_with_retry_after(world:
     )
 
 
+async def test_who_others_are_quicker_than_is_no_poorer_for_it(world: World) -> None:
+    """While billing is slow, newcomers take what was free; there is more where it came from, and so no 429."""
+    account = world.account(1_000 * CENT)
+    path = world.worker(max_cushion_nanos=0)
+    path.release(await hold(path, account, 50 * CENT))
+    taken: list[Hold | None] = []
+
+    async def take() -> None:
+        world.clock.now_s += 1
+        if len(taken) < 3:
+            taken.append(path.try_hold(account_id=account, api_key_id=account, full_nanos=40 * CENT))
+
+    world.billing.faults.gate = take
+    given = await hold(path, account, 100 * CENT)
+    assert (given.nanos, [held and held.nanos for held in taken]) == (100 * CENT, [40 * CENT] * 3)
+
+
 async def test_who_waits_is_served_at_once_when_a_running_request_ends(world: World) -> None:
     account = world.account(10 * CENT)
     path = world.worker()
