@@ -1,5 +1,6 @@
 """R4 to R6 between the real services: clean after real traffic, and each corruption is found by its own check only."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +15,7 @@ from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import intake
-from services.usage.reconcile import Check
+from services.usage.reconcile import BEGINNING, Check, Key, compare
 from services.usage.watch import Watch
 from tests.services.billing.test_audit import UNGUARDED, verify
 from tests.services.billing.world import CENT, USD, Owner
@@ -91,6 +92,31 @@ async def test_a_revised_request_agrees_before_and_after_its_difference_is_booke
     await money.settled()
     assert await money.reconcile() == (records, 1, [])
     assert await money.world.amounts(owner) == (USD - cost_nanos, 0)
+
+
+async def test_nothing_is_taken_for_wrong_while_charges_are_on_their_way(money: MoneyServices) -> None:
+    owner = await money.owner()
+    await money.settled()
+
+    async def use() -> None:
+        for _ in range(30):
+            await money.record(owner, 20)
+        await money.settled()
+
+    using = asyncio.create_task(use())
+    rounds, in_future = 0, datetime.now(UTC) + timedelta(hours=1)
+    while not using.done():
+        key: Key | None = BEGINNING
+        while key:
+            page = await compare(money.usage_database, money.world.stub, key, to_time=in_future, limit=50)
+            assert page.mismatches == []
+            key = page.next_key
+        assert (await verify(money.world, limit=500))[1] == []
+        rounds += 1
+    await using
+    assert rounds > 1
+    money.catch_up()
+    assert await money.reconcile(limit=100) == (600, 600, [])
 
 
 Spoil = Callable[[MoneyServices, Owner, str], Awaitable[tuple[int, int, str]]]
