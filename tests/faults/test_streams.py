@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -117,13 +118,13 @@ async def test_restarts_one_after_the_other_under_open_streams(cluster: Cluster,
                         customer,
                         number,
                         edge=edge,
-                        max_tokens=20 if number % 2 else 400,
-                        script={"before_token_s": 0.02},
+                        max_tokens=10 if number % 2 else 400,
+                        script={"before_token_s": 0.1},
                     )
                     for number in range(SIZE.streams)
                 )
             ]
-            await asyncio.sleep(0.5)
+            await eventually(partial(_all_open, cluster, customer, turn), within_s=20, what="all streams")
             stopping = asyncio.create_task(cluster.stop(edge))
             await asyncio.sleep(0.1)
             other = EDGES[1 - turn]
@@ -142,6 +143,13 @@ async def test_restarts_one_after_the_other_under_open_streams(cluster: Cluster,
     verdict = await judge(cluster, [customer], [*seen, *WARM.pop(customer.account_id)])
     note("rolling restarts", verdict, begun_s=begun_s)
     verdict.hold()
+
+
+async def _all_open(cluster: Cluster, customer: Customer, turn: int) -> bool:
+    """Whether the upstream has begun with all streams of a turn."""
+    prefix = _nonce(customer, f"{turn}/stream/")
+    begun = [entry for entry in (await books.tally(cluster)).values() if entry.nonce.startswith(prefix)]
+    return len([entry for entry in begun if entry.output_tokens]) == SIZE.streams
 
 
 WARM: dict[str, list[Seen]] = {}
@@ -201,7 +209,7 @@ def _wish(
     **leaving: Any,
 ) -> Wish:
     return Wish(
-        nonce=f"{SEED}/{customer.account_id}/{name}",
+        nonce=_nonce(customer, name),
         secret=customer.secrets[0],
         account_id=customer.account_id,
         edge=edge or EDGES[number % 2],
@@ -210,6 +218,10 @@ def _wish(
         script=script or {},
         **leaving,
     )
+
+
+def _nonce(customer: Customer, name: str) -> str:
+    return f"{SEED}/{customer.account_id}/{name}"
 
 
 def _descriptors(cluster: Cluster, edge: str) -> int:

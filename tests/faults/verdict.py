@@ -87,6 +87,8 @@ def compare(
         _judge_account(customer, found, verdict)
     verdict.billed_nanos = sum(found.charged_nanos.values())
     verdict.absorbed_nanos = found.absorbed_nanos
+    if found.absorbed_nanos:
+        verdict.findings.append(f"the house paid {found.absorbed_nanos}")
     if found.unbalanced:
         verdict.findings.append(f"{found.unbalanced} transactions do not balance")
 
