@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import cast
 from uuid import UUID
 
 import grpc
@@ -13,6 +14,7 @@ from kit.errors import RemoteError
 from kit.ids import uuid7
 from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2
+from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import intake
 from services.usage.reconcile import BEGINNING, Check, Key, compare
@@ -94,29 +96,48 @@ async def test_a_revised_request_agrees_before_and_after_its_difference_is_booke
     assert await money.world.amounts(owner) == (USD - cost_nanos, 0)
 
 
+class LateBilling:
+    """Answers a while after usage was read, when more has been recorded and charged."""
+
+    def __init__(self, money: MoneyServices) -> None:
+        self._stub = money.world.stub
+
+    async def ListCharges(
+        self, request: billing_pb2.ListChargesRequest, timeout: float
+    ) -> billing_pb2.ListChargesResponse:
+        await asyncio.sleep(0.05)
+        return await self._stub.ListCharges(request, timeout=timeout)
+
+
 async def test_nothing_is_taken_for_wrong_while_charges_are_on_their_way(money: MoneyServices) -> None:
     owner = await money.owner()
     await money.settled()
 
-    async def use() -> None:
-        for _ in range(30):
-            await money.record(owner, 20)
-        await money.settled()
+    sent = 0
 
+    async def use() -> None:
+        nonlocal sent
+        while not enough.is_set():
+            sent += len(await money.record(owner, 5))
+
+    enough = asyncio.Event()
     using = asyncio.create_task(use())
-    rounds, in_future = 0, datetime.now(UTC) + timedelta(hours=1)
-    while not using.done():
+    late = cast("BillingServiceStub", LateBilling(money))
+    in_future = datetime.now(UTC) + timedelta(hours=1)
+    compared = 0
+    for _ in range(6):
         key: Key | None = BEGINNING
         while key:
-            page = await compare(money.usage_database, money.world.stub, key, to_time=in_future, limit=50)
+            page = await compare(money.usage_database, late, key, to_time=in_future, limit=200)
             assert page.mismatches == []
-            key = page.next_key
+            compared, key = compared + page.records, page.next_key
         assert (await verify(money.world, limit=500))[1] == []
-        rounds += 1
+    enough.set()
     await using
-    assert rounds > 1
+    await money.settled()
+    assert compared > 0
     money.catch_up()
-    assert await money.reconcile(limit=100) == (600, 600, [])
+    assert await money.reconcile(limit=500) == (sent, sent, [])
 
 
 Spoil = Callable[[MoneyServices, Owner, str], Awaitable[tuple[int, int, str]]]
