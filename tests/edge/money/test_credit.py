@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from edge.errors import EdgeError
+from edge.money.holds import Hold
 from privaterouter.billing.v1 import billing_pb2
 from tests.edge.money.world import CENT, World, end, hold, lease_of, record, settled
 from tests.support.waiting import eventually
