@@ -1,4 +1,4 @@
-"""One cluster for all runs of a module, and the table of figures at the end."""
+"""One cluster for all runs, and the table of figures at the end."""
 
 from collections.abc import AsyncIterator
 
@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.faults.cluster import Cluster, running_cluster
-from tests.faults.driver import FIGURES, SEED, table
+from tests.faults.driver import FIGURES, SEED, send_home, table
 from tests.faults.office import Office
 
 
@@ -26,6 +26,7 @@ async def cluster(running: Cluster) -> AsyncIterator[Cluster]:
     running.heal()
     for name in running.dead():
         await running.start(name)
+    await send_home()
 
 
 @pytest_asyncio.fixture(loop_scope="package")

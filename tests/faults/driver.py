@@ -93,6 +93,7 @@ class Run:
         self._crowd: Crowd | None = None
         self._begun_s = time.monotonic()
         self._shifts = 0
+        OPEN.append(self)
 
     async def open(self) -> None:
         """Makes the customers."""
@@ -124,6 +125,16 @@ class Run:
         found = await judge(self.cluster, self.customers, self.seen, swallowed=swallowed)
         note(self.name, found, kills=self.kills, begun_s=self._begun_s)
         return found
+
+
+OPEN: list[Run] = []
+"""The runs of the present test."""
+
+
+async def send_home() -> None:
+    """Ends the crowds of a test that has failed in the middle."""
+    while OPEN:
+        await OPEN.pop().rest()
 
 
 def note(run: str, verdict: Verdict, *, kills: int = 0, begun_s: float) -> None:
