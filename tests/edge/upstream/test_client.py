@@ -17,9 +17,16 @@ async def test_a_request_is_not_sent_while_there_is_no_connection() -> None:
 
 
 async def test_a_request_is_sent_once_its_body_goes_out() -> None:
-    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    assert await sent_within(0.3, port=server.sockets[0].getsockname()[1]) == ["sent"]
-    server.close()
+    gone = asyncio.Event()
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(swallow, "127.0.0.1", 0) as server:
+        assert await sent_within(0.3, port=server.sockets[0].getsockname()[1]) == ["sent"]
+        await asyncio.wait_for(gone.wait(), 5)
 
 
 async def sent_within(time_s: float, *, port: int) -> list[str]:
