@@ -74,9 +74,12 @@ async def test_publishing_to_nobody_is_quick_and_quiet() -> None:
 
 
 async def test_publishing_to_a_server_that_never_answers_is_given_up() -> None:
+    gone = asyncio.Event()
+
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
+        gone.set()
 
     async with await asyncio.start_server(swallow, "127.0.0.1", 0) as silent:
         port = silent.sockets[0].getsockname()[1]
@@ -85,3 +88,4 @@ async def test_publishing_to_a_server_that_never_answers_is_given_up() -> None:
         await bus.publish("keys", {"id": "7"})
         assert 0.4 < time.monotonic() - started < 1.5
         await bus.close()
+        await asyncio.wait_for(gone.wait(), 5)
