@@ -1,7 +1,6 @@
 """Calls between processes: deadlines, errors, retries, request ids."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -149,11 +148,9 @@ async def test_a_failing_server_is_not_flooded_with_retries(client: grpc.aio.Cha
 
 async def test_nobody_listening_is_unavailable_without_a_domain() -> None:
     async with channel("127.0.0.1:1", timeout_s=2) as nobody:
-        started = time.monotonic()
         with pytest.raises(RemoteError) as caught:
             await echo.call(nobody, "Post")
     assert (caught.value.code, caught.value.domain) == (grpc.StatusCode.UNAVAILABLE, "")
-    assert time.monotonic() - started < 2
 
 
 async def test_the_request_id_travels_along(client: grpc.aio.Channel, service: echo.Echo) -> None:

@@ -48,7 +48,7 @@ async def test_the_commit_wakes_the_relay(usage: Usage) -> None:
     started = time.monotonic()
     await usage.send(usage.record())
     await all_settled(usage)
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 4.5
 
 
 async def test_what_was_committed_elsewhere_is_found_by_polling(usage: Usage) -> None:
