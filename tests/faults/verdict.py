@@ -153,7 +153,7 @@ def _judge_record(record: Record, entry: Entry | None, found: Books, verdict: Ve
     elif len(charges) > record.revision:
         problem = f"charged {len(charges)} times"
         verdict.doubled += 1
-    elif entry is None and record.cost_nanos and not (swallowed and record.status == "cancelled"):
+    elif entry is None and record.cost_nanos and not _is_prompt_of_who_left(record, swallowed=swallowed):
         problem = "charged, and the upstream knows nothing of it"
         verdict.misbilled += 1
     elif record.status != "error" and record.cost_nanos != _price(record.input_tokens, record.output_tokens):
@@ -161,6 +161,11 @@ def _judge_record(record: Record, entry: Entry | None, found: Books, verdict: Ve
         verdict.misbilled += 1
     if problem:
         verdict.findings.append(f"{record.request_id}: {problem}. {record}, {entry}")
+
+
+def _is_prompt_of_who_left(record: Record, *, swallowed: bool) -> bool:
+    """Who leaves once the request goes out pays for the prompt, though we hang up before the upstream has read it."""
+    return record.status == "cancelled" and (swallowed or not record.output_tokens)
 
 
 def _judge_account(customer: Customer, found: Books, verdict: Verdict) -> None:
