@@ -279,6 +279,9 @@ class ApiKey(message.Message):
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
     LAST_USE_TIME_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    TPM_LIMIT_FIELD_NUMBER: builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: builtins.int
+    KEEPS_ANSWERS_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The key's id."""
     user_id: builtins.str
@@ -293,6 +296,14 @@ class ApiKey(message.Message):
     """The most that it may spend in a UTC month, in nano-dollars. Unset: no limit."""
     rpm_limit: builtins.int
     """Requests a minute for this key, beside the plan's limit. Unset: no limit of its own."""
+    tpm_limit: builtins.int
+    """Tokens a minute for this key, beside the plan's limit. Unset: no limit of its own."""
+    max_in_flight: builtins.int
+    """Calls of this key that may run at the same time, beside the plan's limit. Unset: no limit of its own."""
+    keeps_answers: builtins.bool
+    """Whether answers to calls with an `Idempotency-Key` are kept for a day, so that a repeated call gets its answer again.
+    Default: no; it gets a receipt.
+    """
     @builtins.property
     def allowed_models(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Public names of the models that it may use. Empty: all that the plan allows."""
@@ -323,19 +334,30 @@ class ApiKey(message.Message):
         expire_time: timestamp_pb2.Timestamp | None = ...,
         last_use_time: timestamp_pb2.Timestamp | None = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
+        tpm_limit: builtins.int | None = ...,
+        max_in_flight: builtins.int | None = ...,
+        keeps_answers: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "monthly_limit_nanos", b"monthly_limit_nanos", "rpm_limit", b"rpm_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight", "_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "_tpm_limit", b"_tpm_limit", "create_time", b"create_time", "expire_time", b"expire_time", "last_use_time", b"last_use_time", "max_in_flight", b"max_in_flight", "monthly_limit_nanos", b"monthly_limit_nanos", "rpm_limit", b"rpm_limit", "tpm_limit", b"tpm_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "allowed_models", b"allowed_models", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "key_prefix", b"key_prefix", "last_use_time", b"last_use_time", "monthly_limit_nanos", b"monthly_limit_nanos", "name", b"name", "rpm_limit", b"rpm_limit", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight", "_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "_tpm_limit", b"_tpm_limit", "allowed_models", b"allowed_models", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "keeps_answers", b"keeps_answers", "key_prefix", b"key_prefix", "last_use_time", b"last_use_time", "max_in_flight", b"max_in_flight", "monthly_limit_nanos", b"monthly_limit_nanos", "name", b"name", "rpm_limit", b"rpm_limit", "status", b"status", "tpm_limit", b"tpm_limit", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_in_flight: _TypeAlias = typing.Literal["max_in_flight"]  # noqa: Y015
+    _WhichOneofArgType__max_in_flight: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight"]  # noqa: Y015
     _WhichOneofReturnType__monthly_limit_nanos: _TypeAlias = typing.Literal["monthly_limit_nanos"]  # noqa: Y015
     _WhichOneofArgType__monthly_limit_nanos: _TypeAlias = typing.Literal["_monthly_limit_nanos", b"_monthly_limit_nanos"]  # noqa: Y015
     _WhichOneofReturnType__rpm_limit: _TypeAlias = typing.Literal["rpm_limit"]  # noqa: Y015
     _WhichOneofArgType__rpm_limit: _TypeAlias = typing.Literal["_rpm_limit", b"_rpm_limit"]  # noqa: Y015
+    _WhichOneofReturnType__tpm_limit: _TypeAlias = typing.Literal["tpm_limit"]  # noqa: Y015
+    _WhichOneofArgType__tpm_limit: _TypeAlias = typing.Literal["_tpm_limit", b"_tpm_limit"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_in_flight) -> _WhichOneofReturnType__max_in_flight | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__monthly_limit_nanos) -> _WhichOneofReturnType__monthly_limit_nanos | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rpm_limit) -> _WhichOneofReturnType__rpm_limit | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tpm_limit) -> _WhichOneofReturnType__tpm_limit | None: ...
 
 @typing.final
 class SignUpRequest(message.Message):
@@ -583,6 +605,9 @@ class CreateApiKeyRequest(message.Message):
     ALLOWED_MODELS_FIELD_NUMBER: builtins.int
     RPM_LIMIT_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    TPM_LIMIT_FIELD_NUMBER: builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: builtins.int
+    KEEPS_ANSWERS_FIELD_NUMBER: builtins.int
     user_id: builtins.str
     """The user that the key is for."""
     name: builtins.str
@@ -593,6 +618,12 @@ class CreateApiKeyRequest(message.Message):
     """The most that it may spend in a UTC month, in nano-dollars, at least 0. Unset: no limit."""
     rpm_limit: builtins.int
     """Requests a minute for this key, at least 1. Unset: no limit of its own."""
+    tpm_limit: builtins.int
+    """Tokens a minute for this key, at least 1. Unset: no limit of its own."""
+    max_in_flight: builtins.int
+    """Calls of this key that may run at the same time, at least 1. Unset: no limit of its own."""
+    keeps_answers: builtins.bool
+    """Whether answers to calls with an `Idempotency-Key` are kept for a day. Default: no."""
     @builtins.property
     def allowed_models(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Public names of the models that it may use. Empty: all that the plan allows."""
@@ -611,19 +642,30 @@ class CreateApiKeyRequest(message.Message):
         allowed_models: abc.Iterable[builtins.str] | None = ...,
         rpm_limit: builtins.int | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        tpm_limit: builtins.int | None = ...,
+        max_in_flight: builtins.int | None = ...,
+        keeps_answers: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "expire_time", b"expire_time", "monthly_limit_nanos", b"monthly_limit_nanos", "rpm_limit", b"rpm_limit"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight", "_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "_tpm_limit", b"_tpm_limit", "expire_time", b"expire_time", "max_in_flight", b"max_in_flight", "monthly_limit_nanos", b"monthly_limit_nanos", "rpm_limit", b"rpm_limit", "tpm_limit", b"tpm_limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "allowed_models", b"allowed_models", "expire_time", b"expire_time", "monthly_limit_nanos", b"monthly_limit_nanos", "name", b"name", "rpm_limit", b"rpm_limit", "status", b"status", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight", "_monthly_limit_nanos", b"_monthly_limit_nanos", "_rpm_limit", b"_rpm_limit", "_tpm_limit", b"_tpm_limit", "allowed_models", b"allowed_models", "expire_time", b"expire_time", "keeps_answers", b"keeps_answers", "max_in_flight", b"max_in_flight", "monthly_limit_nanos", b"monthly_limit_nanos", "name", b"name", "rpm_limit", b"rpm_limit", "status", b"status", "tpm_limit", b"tpm_limit", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_in_flight: _TypeAlias = typing.Literal["max_in_flight"]  # noqa: Y015
+    _WhichOneofArgType__max_in_flight: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight"]  # noqa: Y015
     _WhichOneofReturnType__monthly_limit_nanos: _TypeAlias = typing.Literal["monthly_limit_nanos"]  # noqa: Y015
     _WhichOneofArgType__monthly_limit_nanos: _TypeAlias = typing.Literal["_monthly_limit_nanos", b"_monthly_limit_nanos"]  # noqa: Y015
     _WhichOneofReturnType__rpm_limit: _TypeAlias = typing.Literal["rpm_limit"]  # noqa: Y015
     _WhichOneofArgType__rpm_limit: _TypeAlias = typing.Literal["_rpm_limit", b"_rpm_limit"]  # noqa: Y015
+    _WhichOneofReturnType__tpm_limit: _TypeAlias = typing.Literal["tpm_limit"]  # noqa: Y015
+    _WhichOneofArgType__tpm_limit: _TypeAlias = typing.Literal["_tpm_limit", b"_tpm_limit"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_in_flight) -> _WhichOneofReturnType__max_in_flight | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__monthly_limit_nanos) -> _WhichOneofReturnType__monthly_limit_nanos | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rpm_limit) -> _WhichOneofReturnType__rpm_limit | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tpm_limit) -> _WhichOneofReturnType__tpm_limit | None: ...
 
 @typing.final
 class CreateApiKeyResponse(message.Message):
@@ -722,8 +764,8 @@ class UpdateApiKeyRequest(message.Message):
 
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
-        """Which fields to change: `name`, `status`, `monthly_limit_nanos`, `allowed_models`, `rpm_limit`, `expire_time`. A field
-        that is named here and unset in `api_key` is cleared.
+        """Which fields to change: `name`, `status`, `monthly_limit_nanos`, `allowed_models`, `rpm_limit`, `expire_time`,
+        `tpm_limit`, `max_in_flight`, `keeps_answers`. A field that is named here and unset in `api_key` is cleared.
         """
 
     def __init__(

@@ -106,6 +106,52 @@ MODEL_STATUS_ACTIVE: ModelStatus.ValueType  # 1
 MODEL_STATUS_DISABLED: ModelStatus.ValueType  # 2
 """Not offered: to callers it does not exist."""
 
+class _Sticky:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StickyEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Sticky.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    STICKY_UNSPECIFIED: _Sticky.ValueType  # 0
+    """Nothing: each is routed by itself."""
+    STICKY_PROMPT_PREFIX: _Sticky.ValueType  # 1
+    """The beginning of the prompt."""
+    STICKY_USER: _Sticky.ValueType  # 2
+    """The `user` field."""
+
+class Sticky(_Sticky, metaclass=_StickyEnumTypeWrapper):
+    """What requests have in common that go to the same route."""
+
+STICKY_UNSPECIFIED: Sticky.ValueType  # 0
+"""Nothing: each is routed by itself."""
+STICKY_PROMPT_PREFIX: Sticky.ValueType  # 1
+"""The beginning of the prompt."""
+STICKY_USER: Sticky.ValueType  # 2
+"""The `user` field."""
+
+class _Dialect:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DialectEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Dialect.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    DIALECT_UNSPECIFIED: _Dialect.ValueType  # 0
+    """Never stored."""
+    DIALECT_RESPONSES: _Dialect.ValueType  # 1
+    """OpenAI's `/v1/responses`."""
+    DIALECT_MESSAGES: _Dialect.ValueType  # 2
+    """Anthropic's `/v1/messages`."""
+
+class Dialect(_Dialect, metaclass=_DialectEnumTypeWrapper):
+    """A way to ask for an answer, beside chat completions, completions and embeddings, which every upstream speaks."""
+
+DIALECT_UNSPECIFIED: Dialect.ValueType  # 0
+"""Never stored."""
+DIALECT_RESPONSES: Dialect.ValueType  # 1
+"""OpenAI's `/v1/responses`."""
+DIALECT_MESSAGES: Dialect.ValueType  # 2
+"""Anthropic's `/v1/messages`."""
+
 class _UpstreamKind:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -144,6 +190,7 @@ class Price(message.Message):
     CACHED_INPUT_NANOS_PER_MTOK_FIELD_NUMBER: builtins.int
     OUTPUT_NANOS_PER_MTOK_FIELD_NUMBER: builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: builtins.int
+    CACHE_WRITE_INPUT_NANOS_PER_MTOK_FIELD_NUMBER: builtins.int
     version_id: builtins.str
     """The version's id (UUIDv7), noted on every usage record and lease of money."""
     input_nanos_per_mtok: builtins.int
@@ -152,6 +199,8 @@ class Price(message.Message):
     """Nano-dollars for a million prompt tokens that the upstream had cached. Default: the same as input."""
     output_nanos_per_mtok: builtins.int
     """Nano-dollars for a million output tokens."""
+    cache_write_input_nanos_per_mtok: builtins.int
+    """Nano-dollars for a million prompt tokens that the upstream writes into its cache. Default: the same as input."""
     @builtins.property
     def effective_time(self) -> timestamp_pb2.Timestamp:
         """When it became the current one."""
@@ -164,13 +213,19 @@ class Price(message.Message):
         cached_input_nanos_per_mtok: builtins.int | None = ...,
         output_nanos_per_mtok: builtins.int = ...,
         effective_time: timestamp_pb2.Timestamp | None = ...,
+        cache_write_input_nanos_per_mtok: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_cached_input_nanos_per_mtok", b"_cached_input_nanos_per_mtok", "cached_input_nanos_per_mtok", b"cached_input_nanos_per_mtok", "effective_time", b"effective_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_cache_write_input_nanos_per_mtok", b"_cache_write_input_nanos_per_mtok", "_cached_input_nanos_per_mtok", b"_cached_input_nanos_per_mtok", "cache_write_input_nanos_per_mtok", b"cache_write_input_nanos_per_mtok", "cached_input_nanos_per_mtok", b"cached_input_nanos_per_mtok", "effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_cached_input_nanos_per_mtok", b"_cached_input_nanos_per_mtok", "cached_input_nanos_per_mtok", b"cached_input_nanos_per_mtok", "effective_time", b"effective_time", "input_nanos_per_mtok", b"input_nanos_per_mtok", "output_nanos_per_mtok", b"output_nanos_per_mtok", "version_id", b"version_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_cache_write_input_nanos_per_mtok", b"_cache_write_input_nanos_per_mtok", "_cached_input_nanos_per_mtok", b"_cached_input_nanos_per_mtok", "cache_write_input_nanos_per_mtok", b"cache_write_input_nanos_per_mtok", "cached_input_nanos_per_mtok", b"cached_input_nanos_per_mtok", "effective_time", b"effective_time", "input_nanos_per_mtok", b"input_nanos_per_mtok", "output_nanos_per_mtok", b"output_nanos_per_mtok", "version_id", b"version_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cache_write_input_nanos_per_mtok: _TypeAlias = typing.Literal["cache_write_input_nanos_per_mtok"]  # noqa: Y015
+    _WhichOneofArgType__cache_write_input_nanos_per_mtok: _TypeAlias = typing.Literal["_cache_write_input_nanos_per_mtok", b"_cache_write_input_nanos_per_mtok"]  # noqa: Y015
     _WhichOneofReturnType__cached_input_nanos_per_mtok: _TypeAlias = typing.Literal["cached_input_nanos_per_mtok"]  # noqa: Y015
     _WhichOneofArgType__cached_input_nanos_per_mtok: _TypeAlias = typing.Literal["_cached_input_nanos_per_mtok", b"_cached_input_nanos_per_mtok"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cache_write_input_nanos_per_mtok) -> _WhichOneofReturnType__cache_write_input_nanos_per_mtok | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cached_input_nanos_per_mtok) -> _WhichOneofReturnType__cached_input_nanos_per_mtok | None: ...
 
 @typing.final
@@ -183,6 +238,10 @@ class Route(message.Message):
     UPSTREAM_MODEL_FIELD_NUMBER: builtins.int
     WEIGHT_FIELD_NUMBER: builtins.int
     POSITION_FIELD_NUMBER: builtins.int
+    CONNECT_TIMEOUT_MS_FIELD_NUMBER: builtins.int
+    FIRST_BYTE_TIMEOUT_MS_FIELD_NUMBER: builtins.int
+    IDLE_TIMEOUT_MS_FIELD_NUMBER: builtins.int
+    TOTAL_TIMEOUT_MS_FIELD_NUMBER: builtins.int
     upstream_name: builtins.str
     """Name of the upstream."""
     upstream_model: builtins.str
@@ -191,6 +250,14 @@ class Route(message.Message):
     """Share of the requests among routes of the same position, at least 1. Default: 1."""
     position: builtins.int
     """Routes of a higher position are used only when those of lower ones are all unhealthy. Default: 0."""
+    connect_timeout_ms: builtins.int
+    """Longest time to make a connection, in milliseconds. Default: 5,000."""
+    first_byte_timeout_ms: builtins.int
+    """Longest time from the request to the head of the answer, in milliseconds. Default: 300,000."""
+    idle_timeout_ms: builtins.int
+    """Longest silence within an answer, in milliseconds. Default: 120,000."""
+    total_timeout_ms: builtins.int
+    """Longest time of a whole request, in milliseconds. Default: 3,600,000."""
     def __init__(
         self,
         *,
@@ -198,10 +265,14 @@ class Route(message.Message):
         upstream_model: builtins.str = ...,
         weight: builtins.int = ...,
         position: builtins.int = ...,
+        connect_timeout_ms: builtins.int = ...,
+        first_byte_timeout_ms: builtins.int = ...,
+        idle_timeout_ms: builtins.int = ...,
+        total_timeout_ms: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["position", b"position", "upstream_model", b"upstream_model", "upstream_name", b"upstream_name", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["connect_timeout_ms", b"connect_timeout_ms", "first_byte_timeout_ms", b"first_byte_timeout_ms", "idle_timeout_ms", b"idle_timeout_ms", "position", b"position", "total_timeout_ms", b"total_timeout_ms", "upstream_model", b"upstream_model", "upstream_name", b"upstream_name", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -226,6 +297,8 @@ class Model(message.Message):
     ROUTES_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     UPSTREAM_MODEL_FIELD_NUMBER: builtins.int
+    FALLBACK_MODELS_FIELD_NUMBER: builtins.int
+    STICKY_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The model's id (UUIDv7)."""
     public_name: builtins.str
@@ -250,6 +323,8 @@ class Model(message.Message):
     """Tokens that one image counts at most."""
     upstream_model: builtins.str
     """The model behind it, for people to read, such as `gemma4:latest`."""
+    sticky: Sticky.ValueType
+    """What keeps requests on the same route, for the sake of the upstream's prompt cache."""
     @builtins.property
     def price(self) -> Price:
         """What it costs now."""
@@ -261,6 +336,12 @@ class Model(message.Message):
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it was added."""
+
+    @builtins.property
+    def fallback_models(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Public names of models of the same kind that answer in its place, in this order, when none of its routes can. The
+        answer is charged at the price of the model that gave it. Empty: none does.
+        """
 
     def __init__(
         self,
@@ -280,10 +361,12 @@ class Model(message.Message):
         routes: abc.Iterable[Route] | None = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         upstream_model: builtins.str = ...,
+        fallback_models: abc.Iterable[builtins.str] | None = ...,
+        sticky: Sticky.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["context_tokens", b"context_tokens", "create_time", b"create_time", "dimensions", b"dimensions", "family", b"family", "id", b"id", "image_tokens", b"image_tokens", "kind", b"kind", "max_output_tokens", b"max_output_tokens", "price", b"price", "public_name", b"public_name", "routes", b"routes", "status", b"status", "template_tokens", b"template_tokens", "tools_tokens", b"tools_tokens", "upstream_model", b"upstream_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["context_tokens", b"context_tokens", "create_time", b"create_time", "dimensions", b"dimensions", "fallback_models", b"fallback_models", "family", b"family", "id", b"id", "image_tokens", b"image_tokens", "kind", b"kind", "max_output_tokens", b"max_output_tokens", "price", b"price", "public_name", b"public_name", "routes", b"routes", "status", b"status", "sticky", b"sticky", "template_tokens", b"template_tokens", "tools_tokens", b"tools_tokens", "upstream_model", b"upstream_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -302,6 +385,8 @@ class Plan(message.Message):
     ALLOWED_MODELS_FIELD_NUMBER: builtins.int
     MONTHLY_QUOTA_TOKENS_FIELD_NUMBER: builtins.int
     POSITION_FIELD_NUMBER: builtins.int
+    TPM_FIELD_NUMBER: builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The plan's id, such as `starter`."""
     name: builtins.str
@@ -318,6 +403,12 @@ class Plan(message.Message):
     """Tokens a month. Unset: no such limit."""
     position: builtins.int
     """Its place when plans are listed."""
+    tpm: builtins.int
+    """Tokens a minute for an account, over all its keys; a request counts its bounds when it comes and its usage when it
+    ends. Unset: no such limit.
+    """
+    max_in_flight: builtins.int
+    """Inference calls of an account that may run at the same time. Unset: no such limit."""
     @builtins.property
     def allowed_models(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
         """Public names of the models that it allows, unless it allows all."""
@@ -334,14 +425,25 @@ class Plan(message.Message):
         allowed_models: abc.Iterable[builtins.str] | None = ...,
         monthly_quota_tokens: builtins.int | None = ...,
         position: builtins.int = ...,
+        tpm: builtins.int | None = ...,
+        max_in_flight: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = typing.Literal["_monthly_quota_tokens", b"_monthly_quota_tokens", "monthly_quota_tokens", b"monthly_quota_tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight", "_monthly_quota_tokens", b"_monthly_quota_tokens", "_tpm", b"_tpm", "max_in_flight", b"max_in_flight", "monthly_quota_tokens", b"monthly_quota_tokens", "tpm", b"tpm"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_monthly_quota_tokens", b"_monthly_quota_tokens", "all_models", b"all_models", "allowed_models", b"allowed_models", "id", b"id", "included_nanos", b"included_nanos", "monthly_nanos", b"monthly_nanos", "monthly_quota_tokens", b"monthly_quota_tokens", "name", b"name", "position", b"position", "rpm", b"rpm"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight", "_monthly_quota_tokens", b"_monthly_quota_tokens", "_tpm", b"_tpm", "all_models", b"all_models", "allowed_models", b"allowed_models", "id", b"id", "included_nanos", b"included_nanos", "max_in_flight", b"max_in_flight", "monthly_nanos", b"monthly_nanos", "monthly_quota_tokens", b"monthly_quota_tokens", "name", b"name", "position", b"position", "rpm", b"rpm", "tpm", b"tpm"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_in_flight: _TypeAlias = typing.Literal["max_in_flight"]  # noqa: Y015
+    _WhichOneofArgType__max_in_flight: _TypeAlias = typing.Literal["_max_in_flight", b"_max_in_flight"]  # noqa: Y015
     _WhichOneofReturnType__monthly_quota_tokens: _TypeAlias = typing.Literal["monthly_quota_tokens"]  # noqa: Y015
     _WhichOneofArgType__monthly_quota_tokens: _TypeAlias = typing.Literal["_monthly_quota_tokens", b"_monthly_quota_tokens"]  # noqa: Y015
+    _WhichOneofReturnType__tpm: _TypeAlias = typing.Literal["tpm"]  # noqa: Y015
+    _WhichOneofArgType__tpm: _TypeAlias = typing.Literal["_tpm", b"_tpm"]  # noqa: Y015
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_in_flight) -> _WhichOneofReturnType__max_in_flight | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__monthly_quota_tokens) -> _WhichOneofReturnType__monthly_quota_tokens | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tpm) -> _WhichOneofReturnType__tpm | None: ...
 
 @typing.final
 class Upstream(message.Message):
@@ -354,6 +456,9 @@ class Upstream(message.Message):
     BASE_URL_FIELD_NUMBER: builtins.int
     CREDENTIAL_FIELD_NUMBER: builtins.int
     VIRTUAL_KEYS_FIELD_NUMBER: builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: builtins.int
+    MAX_QUEUED_FIELD_NUMBER: builtins.int
+    DIALECTS_FIELD_NUMBER: builtins.int
     name: builtins.str
     """The upstream's name, such as `default`."""
     kind: UpstreamKind.ValueType
@@ -364,6 +469,14 @@ class Upstream(message.Message):
     """The bearer token that it wants. Empty: none."""
     virtual_keys: builtins.bool
     """For LiteLLM: whether each API key has a virtual key there. Where not, the credential is sent."""
+    max_in_flight: builtins.int
+    """Requests that one edge sends it at the same time; more wait. 0: no limit."""
+    max_queued: builtins.int
+    """Requests that may wait in one edge when `max_in_flight` run; more are refused. Default: as many as may run."""
+    @builtins.property
+    def dialects(self) -> containers.RepeatedScalarFieldContainer[Dialect.ValueType]:
+        """What it speaks by itself, beside chat completions, completions and embeddings. The edge translates the rest."""
+
     def __init__(
         self,
         *,
@@ -372,10 +485,13 @@ class Upstream(message.Message):
         base_url: builtins.str = ...,
         credential: builtins.str = ...,
         virtual_keys: builtins.bool = ...,
+        max_in_flight: builtins.int = ...,
+        max_queued: builtins.int = ...,
+        dialects: abc.Iterable[Dialect.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["base_url", b"base_url", "credential", b"credential", "kind", b"kind", "name", b"name", "virtual_keys", b"virtual_keys"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["base_url", b"base_url", "credential", b"credential", "dialects", b"dialects", "kind", b"kind", "max_in_flight", b"max_in_flight", "max_queued", b"max_queued", "name", b"name", "virtual_keys", b"virtual_keys"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -542,7 +658,7 @@ class UpdateModelRequest(message.Message):
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
         """Which fields to change: `family`, `status`, `context_tokens`, `max_output_tokens`, `dimensions`, `template_tokens`,
-        `tools_tokens`, `image_tokens`, `routes`, `upstream_model`.
+        `tools_tokens`, `image_tokens`, `routes`, `upstream_model`, `fallback_models`, `sticky`.
         """
 
     def __init__(
@@ -642,7 +758,7 @@ class UpdatePlanRequest(message.Message):
     @builtins.property
     def update_mask(self) -> field_mask_pb2.FieldMask:
         """Which fields to change: `name`, `monthly_nanos`, `included_nanos`, `rpm`, `all_models`, `allowed_models`,
-        `monthly_quota_tokens`.
+        `monthly_quota_tokens`, `tpm`, `max_in_flight`.
         """
 
     def __init__(

@@ -105,6 +105,37 @@ RECORD_OUTCOME_KNOWN: RecordOutcome.ValueType  # 2
 RECORD_OUTCOME_REFUSED: RecordOutcome.ValueType  # 3
 """Not stored: the record makes no sense, or says something else than the known final."""
 
+class _ClaimOutcome:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClaimOutcomeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ClaimOutcome.ValueType], builtins.type):
+    DESCRIPTOR: descriptor.EnumDescriptor
+    CLAIM_OUTCOME_UNSPECIFIED: _ClaimOutcome.ValueType  # 0
+    """Never sent."""
+    CLAIM_OUTCOME_CLAIMED: _ClaimOutcome.ValueType  # 1
+    """The request may run."""
+    CLAIM_OUTCOME_RUNNING: _ClaimOutcome.ValueType  # 2
+    """An earlier request with this key still runs."""
+    CLAIM_OUTCOME_ENDED: _ClaimOutcome.ValueType  # 3
+    """An earlier request with this key has ended."""
+    CLAIM_OUTCOME_OTHER_BODY: _ClaimOutcome.ValueType  # 4
+    """An earlier request with this key had another body."""
+
+class ClaimOutcome(_ClaimOutcome, metaclass=_ClaimOutcomeEnumTypeWrapper):
+    """What became of a claim."""
+
+CLAIM_OUTCOME_UNSPECIFIED: ClaimOutcome.ValueType  # 0
+"""Never sent."""
+CLAIM_OUTCOME_CLAIMED: ClaimOutcome.ValueType  # 1
+"""The request may run."""
+CLAIM_OUTCOME_RUNNING: ClaimOutcome.ValueType  # 2
+"""An earlier request with this key still runs."""
+CLAIM_OUTCOME_ENDED: ClaimOutcome.ValueType  # 3
+"""An earlier request with this key has ended."""
+CLAIM_OUTCOME_OTHER_BODY: ClaimOutcome.ValueType  # 4
+"""An earlier request with this key had another body."""
+
 class _SummaryGroup:
     ValueType = typing.NewType("ValueType", builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -196,6 +227,10 @@ class UsageRecord(message.Message):
     FINISH_REASON_FIELD_NUMBER: builtins.int
     RECORD_TIME_FIELD_NUMBER: builtins.int
     REVISION_FIELD_NUMBER: builtins.int
+    CACHE_WRITE_INPUT_TOKENS_FIELD_NUMBER: builtins.int
+    CACHE_WRITE_INPUT_NANOS_PER_MTOK_FIELD_NUMBER: builtins.int
+    SERVED_MODEL_PUBLIC_NAME_FIELD_NUMBER: builtins.int
+    ATTEMPTS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """The request's id (UUIDv7), and the record's."""
     worker_id: builtins.str
@@ -213,7 +248,7 @@ class UsageRecord(message.Message):
     upstream_model: builtins.str
     """The model's name at the upstream."""
     endpoint: builtins.str
-    """What was called: `chat.completions`, `completions` or `embeddings`."""
+    """What was called: `chat.completions`, `completions`, `embeddings`, `responses` or `messages`."""
     status: UsageStatus.ValueType
     """How it stands or ended. OPEN: this is a report on the way, else final."""
     input_tokens: builtins.int
@@ -254,6 +289,12 @@ class UsageRecord(message.Message):
     """Why the first answer ended, as the upstream said. Empty: it did not say."""
     revision: builtins.int
     """How often the cost was revised after the first final: 1 or 2. Not sent by edges."""
+    cache_write_input_tokens: builtins.int
+    """Tokens of the prompt that the upstream wrote into its cache."""
+    cache_write_input_nanos_per_mtok: builtins.int
+    """Nano-dollars for a million prompt tokens written into the cache, at that version."""
+    served_model_public_name: builtins.str
+    """The model that answered in the place of `model_public_name`, at whose price it is charged. Empty: the same."""
     @builtins.property
     def start_time(self) -> timestamp_pb2.Timestamp:
         """When the request came, by the edge's clock."""
@@ -261,6 +302,10 @@ class UsageRecord(message.Message):
     @builtins.property
     def record_time(self) -> timestamp_pb2.Timestamp:
         """When usage took it as final, by usage's clock. Not sent by edges."""
+
+    @builtins.property
+    def attempts(self) -> containers.RepeatedCompositeFieldContainer[Attempt]:
+        """What was tried, in order; the last one is the one that served it. Empty: one attempt, without a failure."""
 
     def __init__(
         self,
@@ -296,14 +341,54 @@ class UsageRecord(message.Message):
         finish_reason: builtins.str = ...,
         record_time: timestamp_pb2.Timestamp | None = ...,
         revision: builtins.int = ...,
+        cache_write_input_tokens: builtins.int = ...,
+        cache_write_input_nanos_per_mtok: builtins.int = ...,
+        served_model_public_name: builtins.str = ...,
+        attempts: abc.Iterable[Attempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["_first_token_ms", b"_first_token_ms", "first_token_ms", b"first_token_ms", "record_time", b"record_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["_first_token_ms", b"_first_token_ms", "account_id", b"account_id", "api_key_id", b"api_key_id", "cached_input_nanos_per_mtok", b"cached_input_nanos_per_mtok", "cached_input_tokens", b"cached_input_tokens", "cost_nanos", b"cost_nanos", "endpoint", b"endpoint", "error_code", b"error_code", "estimated", b"estimated", "finish_reason", b"finish_reason", "first_token_ms", b"first_token_ms", "held_nanos", b"held_nanos", "http_status", b"http_status", "input_nanos_per_mtok", b"input_nanos_per_mtok", "input_tokens", b"input_tokens", "latency_ms", b"latency_ms", "lease_id", b"lease_id", "model_public_name", b"model_public_name", "output_nanos_per_mtok", b"output_nanos_per_mtok", "output_tokens", b"output_tokens", "price_version_id", b"price_version_id", "reasoning_tokens", b"reasoning_tokens", "record_time", b"record_time", "request_id", b"request_id", "revision", b"revision", "start_time", b"start_time", "status", b"status", "streamed", b"streamed", "uncharged_nanos", b"uncharged_nanos", "upstream_model", b"upstream_model", "upstream_name", b"upstream_name", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["_first_token_ms", b"_first_token_ms", "account_id", b"account_id", "api_key_id", b"api_key_id", "attempts", b"attempts", "cache_write_input_nanos_per_mtok", b"cache_write_input_nanos_per_mtok", "cache_write_input_tokens", b"cache_write_input_tokens", "cached_input_nanos_per_mtok", b"cached_input_nanos_per_mtok", "cached_input_tokens", b"cached_input_tokens", "cost_nanos", b"cost_nanos", "endpoint", b"endpoint", "error_code", b"error_code", "estimated", b"estimated", "finish_reason", b"finish_reason", "first_token_ms", b"first_token_ms", "held_nanos", b"held_nanos", "http_status", b"http_status", "input_nanos_per_mtok", b"input_nanos_per_mtok", "input_tokens", b"input_tokens", "latency_ms", b"latency_ms", "lease_id", b"lease_id", "model_public_name", b"model_public_name", "output_nanos_per_mtok", b"output_nanos_per_mtok", "output_tokens", b"output_tokens", "price_version_id", b"price_version_id", "reasoning_tokens", b"reasoning_tokens", "record_time", b"record_time", "request_id", b"request_id", "revision", b"revision", "served_model_public_name", b"served_model_public_name", "start_time", b"start_time", "status", b"status", "streamed", b"streamed", "uncharged_nanos", b"uncharged_nanos", "upstream_model", b"upstream_model", "upstream_name", b"upstream_name", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__first_token_ms: _TypeAlias = typing.Literal["first_token_ms"]  # noqa: Y015
     _WhichOneofArgType__first_token_ms: _TypeAlias = typing.Literal["_first_token_ms", b"_first_token_ms"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__first_token_ms) -> _WhichOneofReturnType__first_token_ms | None: ...
+
+@typing.final
+class Attempt(message.Message):
+    """One try to have a request served."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    UPSTREAM_NAME_FIELD_NUMBER: builtins.int
+    UPSTREAM_MODEL_FIELD_NUMBER: builtins.int
+    HTTP_STATUS_FIELD_NUMBER: builtins.int
+    ERROR_CODE_FIELD_NUMBER: builtins.int
+    DURATION_MS_FIELD_NUMBER: builtins.int
+    upstream_name: builtins.str
+    """The upstream."""
+    upstream_model: builtins.str
+    """The model's name there."""
+    http_status: builtins.int
+    """The status that it answered with. 0: it did not answer."""
+    error_code: builtins.str
+    """Why it failed, as an error code of the HTTP contract. Empty: it did not."""
+    duration_ms: builtins.int
+    """From its start to its failure, or to the head of the answer, in milliseconds."""
+    def __init__(
+        self,
+        *,
+        upstream_name: builtins.str = ...,
+        upstream_model: builtins.str = ...,
+        http_status: builtins.int = ...,
+        error_code: builtins.str = ...,
+        duration_ms: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["duration_ms", b"duration_ms", "error_code", b"error_code", "http_status", b"http_status", "upstream_model", b"upstream_model", "upstream_name", b"upstream_name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
 class RecordUsageRequest(message.Message):
@@ -378,6 +463,162 @@ class RecordUsageResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ClaimIdempotencyKeyRequest(message.Message):
+    """Request of ClaimIdempotencyKey."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    API_KEY_ID_FIELD_NUMBER: builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: builtins.int
+    BODY_DIGEST_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    account_id: builtins.str
+    """The account."""
+    api_key_id: builtins.str
+    """The API key; each has idempotency keys of its own."""
+    idempotency_key: builtins.str
+    """What the caller sent, 1 to 255 characters."""
+    body_digest: builtins.bytes
+    """SHA-256 of the path and the body: 32 bytes."""
+    request_id: builtins.str
+    """The request that is about to run. Claiming again for the same request is CLAIMED again."""
+    def __init__(
+        self,
+        *,
+        account_id: builtins.str = ...,
+        api_key_id: builtins.str = ...,
+        idempotency_key: builtins.str = ...,
+        body_digest: builtins.bytes = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "api_key_id", b"api_key_id", "body_digest", b"body_digest", "idempotency_key", b"idempotency_key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ClaimIdempotencyKeyResponse(message.Message):
+    """Response of ClaimIdempotencyKey."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    OUTCOME_FIELD_NUMBER: builtins.int
+    RECORD_FIELD_NUMBER: builtins.int
+    ANSWER_FIELD_NUMBER: builtins.int
+    outcome: ClaimOutcome.ValueType
+    """What became of it."""
+    answer: builtins.bytes
+    """ENDED: the answer, where it was kept. Empty: it was not."""
+    @builtins.property
+    def record(self) -> UsageRecord:
+        """ENDED: the record of the earlier request."""
+
+    def __init__(
+        self,
+        *,
+        outcome: ClaimOutcome.ValueType = ...,
+        record: UsageRecord | None = ...,
+        answer: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["record", b"record"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "outcome", b"outcome", "record", b"record"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReleaseIdempotencyKeyRequest(message.Message):
+    """Request of ReleaseIdempotencyKey."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    API_KEY_ID_FIELD_NUMBER: builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    api_key_id: builtins.str
+    """The API key."""
+    idempotency_key: builtins.str
+    """What the caller sent."""
+    request_id: builtins.str
+    """The request that claimed it; a key that another one has stays."""
+    def __init__(
+        self,
+        *,
+        api_key_id: builtins.str = ...,
+        idempotency_key: builtins.str = ...,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["api_key_id", b"api_key_id", "idempotency_key", b"idempotency_key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ReleaseIdempotencyKeyResponse(message.Message):
+    """Response of ReleaseIdempotencyKey."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class KeepAnswerRequest(message.Message):
+    """Request of KeepAnswer."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    API_KEY_ID_FIELD_NUMBER: builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: builtins.int
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    ANSWER_FIELD_NUMBER: builtins.int
+    api_key_id: builtins.str
+    """The API key."""
+    idempotency_key: builtins.str
+    """What the caller sent."""
+    request_id: builtins.str
+    """The request that claimed it."""
+    answer: builtins.bytes
+    """The answer's body, at most 1 MiB."""
+    def __init__(
+        self,
+        *,
+        api_key_id: builtins.str = ...,
+        idempotency_key: builtins.str = ...,
+        request_id: builtins.str = ...,
+        answer: builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["answer", b"answer", "api_key_id", b"api_key_id", "idempotency_key", b"idempotency_key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class KeepAnswerResponse(message.Message):
+    """Response of KeepAnswer."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

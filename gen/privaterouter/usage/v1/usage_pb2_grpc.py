@@ -40,6 +40,21 @@ class UsageServiceStub:
                 request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.RecordUsageRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.RecordUsageResponse.FromString,
                 _registered_method=True)
+        self.ClaimIdempotencyKey = channel.unary_unary(
+                '/privaterouter.usage.v1.UsageService/ClaimIdempotencyKey',
+                request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ClaimIdempotencyKeyRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ClaimIdempotencyKeyResponse.FromString,
+                _registered_method=True)
+        self.ReleaseIdempotencyKey = channel.unary_unary(
+                '/privaterouter.usage.v1.UsageService/ReleaseIdempotencyKey',
+                request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ReleaseIdempotencyKeyRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ReleaseIdempotencyKeyResponse.FromString,
+                _registered_method=True)
+        self.KeepAnswer = channel.unary_unary(
+                '/privaterouter.usage.v1.UsageService/KeepAnswer',
+                request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.KeepAnswerRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.KeepAnswerResponse.FromString,
+                _registered_method=True)
         self.ListUsage = channel.unary_unary(
                 '/privaterouter.usage.v1.UsageService/ListUsage',
                 request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListUsageRequest.SerializeToString,
@@ -79,6 +94,27 @@ class UsageServiceServicer:
     def RecordUsage(self, request, context):
         """Takes open and final records of a worker, each exactly once by `request_id`. Each item has its own outcome. Also the
         worker's sign of life: it is called at least every 10 s, with no records if there are none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ClaimIdempotencyKey(self, request, context):
+        """Claims an idempotency key for a request that is about to run, or says what became of the request that has it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReleaseIdempotencyKey(self, request, context):
+        """Gives an idempotency key back whose request came to nothing, so that a repeated call runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def KeepAnswer(self, request, context):
+        """Keeps the answer to a request for who calls again with its idempotency key.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,6 +172,21 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.RecordUsage,
                     request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.RecordUsageRequest.FromString,
                     response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.RecordUsageResponse.SerializeToString,
+            ),
+            'ClaimIdempotencyKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ClaimIdempotencyKey,
+                    request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ClaimIdempotencyKeyRequest.FromString,
+                    response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ClaimIdempotencyKeyResponse.SerializeToString,
+            ),
+            'ReleaseIdempotencyKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseIdempotencyKey,
+                    request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ReleaseIdempotencyKeyRequest.FromString,
+                    response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ReleaseIdempotencyKeyResponse.SerializeToString,
+            ),
+            'KeepAnswer': grpc.unary_unary_rpc_method_handler(
+                    servicer.KeepAnswer,
+                    request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.KeepAnswerRequest.FromString,
+                    response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.KeepAnswerResponse.SerializeToString,
             ),
             'ListUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.ListUsage,
@@ -196,6 +247,87 @@ class UsageService:
             '/privaterouter.usage.v1.UsageService/RecordUsage',
             privaterouter_dot_usage_dot_v1_dot_usage__pb2.RecordUsageRequest.SerializeToString,
             privaterouter_dot_usage_dot_v1_dot_usage__pb2.RecordUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ClaimIdempotencyKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.usage.v1.UsageService/ClaimIdempotencyKey',
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.ClaimIdempotencyKeyRequest.SerializeToString,
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.ClaimIdempotencyKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseIdempotencyKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.usage.v1.UsageService/ReleaseIdempotencyKey',
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.ReleaseIdempotencyKeyRequest.SerializeToString,
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.ReleaseIdempotencyKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def KeepAnswer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.usage.v1.UsageService/KeepAnswer',
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.KeepAnswerRequest.SerializeToString,
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.KeepAnswerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -20,6 +20,12 @@ class UsageServiceStub:
     """Takes open and final records of a worker, each exactly once by `request_id`. Each item has its own outcome. Also the
     worker's sign of life: it is called at least every 10 s, with no records if there are none.
     """
+    ClaimIdempotencyKey: aio.UnaryUnaryMultiCallable[usage_pb2.ClaimIdempotencyKeyRequest, usage_pb2.ClaimIdempotencyKeyResponse]
+    """Claims an idempotency key for a request that is about to run, or says what became of the request that has it."""
+    ReleaseIdempotencyKey: aio.UnaryUnaryMultiCallable[usage_pb2.ReleaseIdempotencyKeyRequest, usage_pb2.ReleaseIdempotencyKeyResponse]
+    """Gives an idempotency key back whose request came to nothing, so that a repeated call runs."""
+    KeepAnswer: aio.UnaryUnaryMultiCallable[usage_pb2.KeepAnswerRequest, usage_pb2.KeepAnswerResponse]
+    """Keeps the answer to a request for who calls again with its idempotency key."""
     ListUsage: aio.UnaryUnaryMultiCallable[usage_pb2.ListUsageRequest, usage_pb2.ListUsageResponse]
     """Lists an account's final records, newest first."""
     GetUsage: aio.UnaryUnaryMultiCallable[usage_pb2.GetUsageRequest, usage_pb2.GetUsageResponse]
@@ -50,6 +56,30 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         """Takes open and final records of a worker, each exactly once by `request_id`. Each item has its own outcome. Also the
         worker's sign of life: it is called at least every 10 s, with no records if there are none.
         """
+
+    @abc_1.abstractmethod
+    def ClaimIdempotencyKey(
+        self,
+        request: usage_pb2.ClaimIdempotencyKeyRequest,
+        context: aio.ServicerContext[usage_pb2.ClaimIdempotencyKeyRequest, abc.Awaitable[usage_pb2.ClaimIdempotencyKeyResponse]],
+    ) -> abc.Awaitable[usage_pb2.ClaimIdempotencyKeyResponse]:
+        """Claims an idempotency key for a request that is about to run, or says what became of the request that has it."""
+
+    @abc_1.abstractmethod
+    def ReleaseIdempotencyKey(
+        self,
+        request: usage_pb2.ReleaseIdempotencyKeyRequest,
+        context: aio.ServicerContext[usage_pb2.ReleaseIdempotencyKeyRequest, abc.Awaitable[usage_pb2.ReleaseIdempotencyKeyResponse]],
+    ) -> abc.Awaitable[usage_pb2.ReleaseIdempotencyKeyResponse]:
+        """Gives an idempotency key back whose request came to nothing, so that a repeated call runs."""
+
+    @abc_1.abstractmethod
+    def KeepAnswer(
+        self,
+        request: usage_pb2.KeepAnswerRequest,
+        context: aio.ServicerContext[usage_pb2.KeepAnswerRequest, abc.Awaitable[usage_pb2.KeepAnswerResponse]],
+    ) -> abc.Awaitable[usage_pb2.KeepAnswerResponse]:
+        """Keeps the answer to a request for who calls again with its idempotency key."""
 
     @abc_1.abstractmethod
     def ListUsage(
