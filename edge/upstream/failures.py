@@ -49,12 +49,29 @@ class UpstreamRefusal(EdgeError):
 def from_failure(error: UpstreamError) -> EdgeError:
     """The answer when no answer came."""
     if isinstance(error, Unreachable):
-        return EdgeError(
-            "upstream_unavailable",
-            "No server for this model can be reached right now. Nothing was charged. Try again in a moment.",
-            headers={"retry-after": "1"},
-        )
+        return unreachable()
     return upstream_failed("The model's server broke the connection.")
+
+
+def unreachable() -> EdgeError:
+    """The answer when there is nobody to ask."""
+    return EdgeError(
+        "upstream_unavailable",
+        "No server for this model can be reached right now. Nothing was charged. Try again in a moment.",
+        headers={"retry-after": "1"},
+    )
+
+
+async def read_all(response: Response, most: int) -> bytes:
+    """The rest of a body. EdgeError `upstream_failed` where it is longer than `most` bytes; Broken."""
+    pieces = []
+    size = 0
+    while piece := await response.read():
+        size += len(piece)
+        if size > most:
+            raise upstream_failed("The model's server sent an answer without end.")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def upstream_failed(what: str) -> EdgeError:
