@@ -25,7 +25,7 @@ def choose(
     *,
     tried: Collection[Candidate],
     sticky_key: str,
-    rank: Rank,
+    rank: Rank | None,
     now_s: float,
     random: Callable[[], float],
 ) -> Candidate | None:
@@ -38,11 +38,10 @@ def choose(
     pool, level = _best_group(candidates, members, tried=tried, now_s=now_s)
     if len(pool) < 2:
         return pool[0] if pool else None
-    ranks = [rank(candidate) for candidate in pool]
-    best = min(ranks)
-    pool = [candidate for candidate, its in zip(pool, ranks, strict=True) if its == best]
-    if len(pool) == 1:
-        return pool[0]
+    if rank is not None:
+        pool = _of_best_rank(pool, rank)
+        if len(pool) == 1:
+            return pool[0]
     if level >= Level.EJECTED:
         # One that fails at once has nothing in flight, so the load would lead everybody to the deadest of them.
         return _by_weight(pool, random)
@@ -73,8 +72,17 @@ def _is_of(candidate: Candidate, first: Candidate) -> bool:
     return candidate.model is first.model and candidate.route.position == first.route.position
 
 
+def _of_best_rank(pool: list[Candidate], rank: Rank) -> list[Candidate]:
+    ranks = [rank(candidate) for candidate in pool]
+    best = min(ranks)
+    return [candidate for candidate, its in zip(pool, ranks, strict=True) if its == best]
+
+
 def _by_weight(pool: Sequence[Candidate], random: Callable[[], float]) -> Candidate:
-    at = random() * sum(candidate.route.weight for candidate in pool)
+    whole = 0
+    for candidate in pool:
+        whole += candidate.route.weight
+    at = random() * whole
     for candidate in pool:
         at -= candidate.route.weight
         if at < 0:

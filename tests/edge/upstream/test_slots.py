@@ -183,10 +183,15 @@ async def _live_through(steps: list[tuple[str, int]], limit: int, max_queued: in
     waits = [task for task in tasks.values() if not task.done()]
     assert slots.queued == len(waits)
     assert not waits or slots.in_flight >= slots._limit
+    await _wind_down(slots, running)
+    assert (slots.in_flight, slots.queued, all(task.done() for task in tasks.values())) == (0, 0, True)
+    for task in tasks.values():
+        assert task.cancelled() or isinstance(task.exception(), EdgeError | None)
+
+
+async def _wind_down(slots: Slots, running: set[int]) -> None:
+    """Ends what runs, and what gets its turn by that."""
     while running:
         running.pop()
         slots.free(1)
         await settled()
-    assert (slots.in_flight, slots.queued, all(task.done() for task in tasks.values())) == (0, 0, True)
-    for task in tasks.values():
-        assert task.cancelled() or isinstance(task.exception(), EdgeError | None)
