@@ -9,8 +9,20 @@ from contextlib import contextmanager
 @contextmanager
 def fake_upstream() -> Iterator[str]:
     """A running `tests.support.fake_upstream`; its base URL."""
-    command = [sys.executable, "-m", "tests.support.fake_upstream"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with _server("tests.support.fake_upstream") as url:
+        yield url
+
+
+@contextmanager
+def fake_ollama() -> Iterator[str]:
+    """A running `tests.support.fake_ollama`; its base URL."""
+    with _server("tests.support.fake_ollama") as url:
+        yield url
+
+
+@contextmanager
+def _server(module: str) -> Iterator[str]:
+    with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
