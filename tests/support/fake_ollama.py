@@ -5,13 +5,13 @@ those of https://github.com/ollama/ollama (docs/api.md, openai/openai.go, middle
 ids that repeat, usage only for those who ask, `max_completion_tokens` and `n` not read, errors in a stream swallowed.
 
 What a request's `user` field holds (JSON, the fields of Script) says how it is answered; Ollama does not read it.
-`POST /fake` changes State; `GET /tally` tells, by `x-request-id`, what was asked.
+`POST /fake` makes it a new one in this State; `GET /tally` tells, by `x-request-id`, what was asked.
 """
 
 import asyncio
 import json
 import sys
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -42,7 +42,7 @@ class Script:
 
 @dataclass
 class State:
-    """What the server has; `POST /fake` sets fields of it."""
+    """What the server has; every field may be left out."""
 
     installed: list[FakeModel] = field(default_factory=models)
     loaded: set[str] = field(default_factory=set)
@@ -141,9 +141,7 @@ class Server:
             said["installed"] = [FakeModel(**one) for one in said["installed"]]
         if "loaded" in said:
             said["loaded"] = set(said["loaded"])
-        for name, value in said.items():
-            assert name in {one.name for one in fields(State)}
-            setattr(self.state, name, value)
+        self.state = State(**said)
         return web.json_response({})
 
     async def _tally(self, request: web.Request) -> web.Response:

@@ -4,6 +4,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import httpx
 
 
 @contextmanager
@@ -18,6 +21,11 @@ def fake_ollama() -> Iterator[str]:
     """A running `tests.support.fake_ollama`; its base URL."""
     with _server("tests.support.fake_ollama") as url:
         yield url
+
+
+def renewed(ollama_url: str, **state: Any) -> None:
+    """Makes a running fake Ollama a new one; `state` has fields of `tests.support.fake_ollama.State`."""
+    httpx.post(f"{ollama_url}/fake", json=state).raise_for_status()
 
 
 @contextmanager

@@ -1,18 +1,25 @@
-"""An Ollama without a model for all tests of this folder, new for each of them."""
+"""An Ollama for all tests of this folder, as new for each of them."""
 
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from edge.upstream.getter import Getter
-from tests.support.processes import fake_ollama
+from tests.support.processes import fake_ollama, renewed
+
+
+@pytest.fixture(scope="session")
+def running_ollama() -> Iterator[str]:
+    """Base URL of an Ollama that other tests have used."""
+    with fake_ollama() as url:
+        yield url
 
 
 @pytest.fixture
-def ollama_url() -> Iterator[str]:
-    """Base URL of an Ollama that has just been started: it has models, and none is loaded."""
-    with fake_ollama() as url:
-        yield url
+def ollama_url(running_ollama: str) -> str:
+    """Base URL of an Ollama as if just started: it has models, and none is loaded."""
+    renewed(running_ollama)
+    return running_ollama
 
 
 @pytest.fixture

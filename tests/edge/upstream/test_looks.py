@@ -9,6 +9,7 @@ from edge.lookup.catalogue import Route, Upstream
 from edge.upstream.getter import Getter
 from edge.upstream.looks import LOADED, MISSING, NOT_LOADED, UNKNOWN, Look, Looks
 from edge.upstream.probing import probe
+from tests.support.processes import renewed
 from tests.support.waiting import eventually
 
 ROUTE = Route("gpu1", "gemma4", 1, 0, first_byte_timeout_s=30.0)
@@ -109,7 +110,7 @@ def test_an_upstream_that_has_left_the_catalogue_is_forgotten() -> None:
 
 async def test_a_request_outlives_its_routes_limit_while_a_real_ollama_loads(ollama_url: str, getter: Getter) -> None:
     """As the hot path does it: a timer looks at the clock, and asks for the limit each time."""
-    httpx.post(f"{ollama_url}/fake", json={"load_s": 1.5}).raise_for_status()
+    renewed(ollama_url, load_s=1.5)
     upstream = Upstream("gpu1", "ollama", ollama_url, "")
     route = Route("gpu1", "gemma4", 1, 0, first_byte_timeout_s=0.1)
     known, clock = Looks(load_s=30.0), asyncio.get_running_loop().time

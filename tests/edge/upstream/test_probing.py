@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from aiohttp import web
 
@@ -13,6 +12,7 @@ from edge.lookup.catalogue import Upstream
 from edge.upstream.getter import Getter
 from edge.upstream.looks import Look
 from edge.upstream.probing import probe
+from tests.support.processes import renewed
 
 INSTALLED = frozenset({"gemma4:latest", "qwen3:0.6b", "nomic-embed-text:latest"})
 SECRET = "secret-of-the-upstream"
@@ -37,19 +37,19 @@ async def server(handle: Callable[[web.Request], Awaitable[web.StreamResponse]])
 
 async def test_an_ollama_tells_what_it_has_and_what_is_loaded(ollama_url: str, getter: Getter) -> None:
     assert await probe(upstream("ollama", ollama_url), getter) == Look(healthy=True, models=INSTALLED)
-    httpx.post(f"{ollama_url}/fake", json={"loaded": ["gemma4:latest"]}).raise_for_status()
+    renewed(ollama_url, loaded=["gemma4:latest"])
     seen = await probe(upstream("ollama", ollama_url), getter)
     assert seen == Look(healthy=True, models=INSTALLED, loaded=frozenset({"gemma4:latest"}))
 
 
 async def test_an_ollama_without_models_is_alive(ollama_url: str, getter: Getter) -> None:
-    httpx.post(f"{ollama_url}/fake", json={"installed": []}).raise_for_status()
+    renewed(ollama_url, installed=[])
     assert await probe(upstream("ollama", ollama_url), getter) == Look(healthy=True, models=frozenset())
 
 
 @pytest.mark.parametrize("nonsense", ["<html>Sign in</html>", "{}", '{"models": 3}', "[" * 5000])
 async def test_an_ollama_that_talks_nonsense_is_not_healthy(ollama_url: str, getter: Getter, nonsense: str) -> None:
-    httpx.post(f"{ollama_url}/fake", json={"broken": nonsense}).raise_for_status()
+    renewed(ollama_url, broken=nonsense)
     seen = await probe(upstream("ollama", ollama_url), getter)
     assert (seen.healthy, seen.models, seen.why.startswith("not an answer of Ollama")) == (False, None, True)
 
