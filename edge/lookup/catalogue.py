@@ -34,6 +34,10 @@ class Route:
     upstream_model: str
     weight: int
     position: int
+    connect_timeout_s: float = 5.0
+    first_byte_timeout_s: float = 300.0
+    idle_timeout_s: float = 120.0
+    total_timeout_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
