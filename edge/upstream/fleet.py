@@ -46,8 +46,9 @@ class Figures:
 class Fleet:
     """The upstreams of the newest catalogue. `newest` may raise EdgeError while there is none.
 
-    `ask` probes one upstream, `rank` says which of equally good candidates come first (the lowest), `registry` is
-    where figures are shown. `now_s` is any clock that is never set back, `random` gives numbers in [0, 1).
+    `ask` probes one upstream, `rank` says which of equally good candidates come first (the lowest), `forget_others` is
+    told the names of all upstreams when they change, `registry` is where figures are shown. `now_s` is any clock that
+    is never set back, `random` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Fleet:
         *,
         random: Callable[[], float],
         rank: Rank | None = None,
+        forget_others: Callable[[Collection[str]], None] | None = None,
         now_s: Callable[[], float] = time.monotonic,
         wait_s: float = WAIT_S,
         probe_pace: ProbePace | None = None,
@@ -65,6 +67,7 @@ class Fleet:
         self._newest = newest
         self._random = random
         self._rank = rank
+        self._forget_others = forget_others
         self._now_s = now_s
         self._wait_s = wait_s
         self._in_flight = 0
@@ -202,6 +205,8 @@ class Fleet:
             self._snapshot = snapshot
             self._lists = {}
             self._members = {upstream.name: self._kept(upstream) for upstream in snapshot.upstreams.values()}
+            if self._forget_others is not None:
+                self._forget_others(self._members.keys())
 
     def _kept(self, upstream: Upstream) -> Member:
         """The member of this upstream with what is known of it; at another address it is another server."""

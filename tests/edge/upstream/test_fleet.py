@@ -25,10 +25,12 @@ class Scene:
         self.newest: Snapshot | None = snapshot(models, upstreams)
         self.healthy: set[str] = set()
         self.registry = CollectorRegistry()
+        self.remembered: list[list[str]] = []
         self.fleet = Fleet(
             self.current,
             self.ask,
             random=lambda: 0.0,
+            forget_others=lambda names: self.remembered.append(sorted(names)),
             now_s=self.clock,
             wait_s=60,
             probe_pace=ProbePace(healthy_s=0.04, unhealthy_s=0.04),
@@ -205,6 +207,7 @@ async def test_the_catalogue_is_followed_and_what_is_known_stays() -> None:
     (await scene.fleet.enter(after[0])).leave(Outcome.NEUTRAL)
     held.leave(Outcome.NEUTRAL)
     assert scene.figures("a").in_flight == 0
+    assert scene.remembered == [["a", "b"], ["a", "b", "c"]]
 
 
 async def test_a_request_with_an_older_catalogue_is_served_and_changes_nothing() -> None:
