@@ -157,21 +157,22 @@ class Fleet:
         """A visit has ended."""
         member, now_s = visit.member, self._now_s()
         self._in_flight -= 1
-        visit.end_trial()
         if outcome is Outcome.SUCCESS:
+            visit.answered(now_s)
             was_ejected = member.ejected_until_s is not None
             member.succeeded(visit.era, now_s)
             if was_ejected and member.ejected_until_s is None:
                 log.info("upstream_readmitted", upstream=member.upstream.name)
         elif outcome is Outcome.FAILURE:
             ejected_total = member.ejected_total
-            member.failed(visit.era, now_s)
+            member.failed(visit.era, now_s, was_answered=visit.was_answered)
             if member.ejected_total > ejected_total:
                 ejections = member.ejections(now_s)
                 log.warning("upstream_ejected", upstream=member.upstream.name, ejections=ejections)
         elif outcome is Outcome.BUSY and not member.upstream.virtual_keys:
             # With virtual keys it may be the caller's own limit, which is nothing to the others.
             member.cool_down(pause_s, now_s)
+        visit.end_trial()
         member.slots.free(now_s - visit.began_s)
 
     def _known(self) -> Collection[Member]:

@@ -17,7 +17,10 @@ from edge.lookup.catalogue import Upstream
 from edge.upstream.slots import Slots
 
 FAILURES: Final = 5
-"""Failures in a row that eject an upstream."""
+"""So many in a row eject an upstream, counted apart before the first byte and after it.
+
+Else one that only ever begins to answer would have no row, nor one that answers no more while long streams end well.
+"""
 EJECTION_S: Final = 30.0
 """How long the first ejection lasts; each further one lasts so much longer."""
 MOST_EJECTIONS: Final = 10
@@ -58,8 +61,10 @@ class Member:
         self.slots: Final = slots
         self.latency_s: float | None = None
         """From the last request to its first byte."""
-        self.failures = 0
-        """In a row."""
+        self._unanswered = 0
+        """Requests in a row that failed before their first byte."""
+        self._broken = 0
+        """Answers in a row that failed after it."""
         self.failed_probes = 0
         """In a row."""
         self.ejected_total = 0
@@ -115,24 +120,41 @@ class Member:
         """The request on trial was answered, or it has ended: another one may be tried."""
         self._on_trial -= 1
 
+    @property
+    def failures(self) -> int:
+        """Failures in a row."""
+        return self._unanswered + self._broken
+
+    def answered(self, era: int) -> None:
+        """A request that was sent in this era got the first byte of a good answer."""
+        if era == self.era:
+            self._unanswered = 0
+            self.failed_probes = 0
+
     def succeeded(self, era: int, now_s: float) -> None:
-        """A request that was sent in this era was answered to its end."""
+        """A request that was sent in this era was answered to its end.
+
+        That says nothing against failures before a first byte: it may have begun long ago, when all was well.
+        """
         if era != self.era:
             return
-        self.failures = 0
-        self.failed_probes = 0
+        self._broken = 0
         if self.ejected_until_s is not None:
             self.ejected_until_s = None
+            self._unanswered = 0
             self._healthy_since_s = now_s
             self._believes_probes = True
 
-    def failed(self, era: int, now_s: float) -> None:
-        """A request that was sent in this era failed."""
+    def failed(self, era: int, now_s: float, *, was_answered: bool) -> None:
+        """A request that was sent in this era failed, before its first byte or after."""
         if era != self.era:
             return
-        self.failures += 1
+        if was_answered:
+            self._broken += 1
+        else:
+            self._unanswered += 1
         if self.ejected_until_s is None:
-            if self.failures >= FAILURES:
+            if max(self._unanswered, self._broken) >= FAILURES:
                 self._eject(now_s)
         elif now_s >= self.ejected_until_s:
             if self._ended_by_probe:
@@ -163,4 +185,4 @@ class Member:
         self._ended_by_probe = False
         self.ejected_total += 1
         self.era += 1
-        self.failures = 0
+        self._unanswered = self._broken = 0

@@ -27,7 +27,7 @@ class Outcome(enum.Enum):
 class Visit:
     """A request that has a slot. `leave` must follow; as a context it leaves NEUTRAL where nothing else was said."""
 
-    __slots__ = ("_judge", "_waits", "began_s", "era", "is_on_trial", "member")
+    __slots__ = ("_judge", "began_s", "era", "is_on_trial", "member", "was_answered")
 
     def __init__(self, member: Member, began_s: float, judge: Judge) -> None:
         self.member: Final = member
@@ -35,13 +35,14 @@ class Visit:
         self.era: Final = member.era
         self.is_on_trial = member.begin(began_s)
         self._judge: Judge | None = judge
-        self._waits = True
+        self.was_answered = False
 
     def answered(self, now_s: float) -> None:
         """The first byte of a good answer has come: notes how long it took, and lets the next one on trial."""
-        if self._waits:
-            self._waits = False
+        if not self.was_answered:
+            self.was_answered = True
             self.member.latency_s = now_s - self.began_s
+            self.member.answered(self.era)
             self.end_trial()
 
     def end_trial(self) -> None:

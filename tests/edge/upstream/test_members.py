@@ -8,28 +8,51 @@ from tests.edge.upstream.world import Clock, member
 
 def fail(one: Member, clock: Clock, times: int = FAILURES) -> None:
     for _ in range(times):
-        one.failed(one.era, clock())
+        one.failed(one.era, clock(), was_answered=False)
 
 
-def test_five_failures_in_a_row_eject_and_a_success_in_between_does_not() -> None:
+def succeed(one: Member, clock: Clock) -> None:
+    one.answered(one.era)
+    one.succeeded(one.era, clock())
+
+
+def test_five_failures_in_a_row_eject_and_an_answer_in_between_does_not() -> None:
     clock, one = Clock(), member()
     fail(one, clock, FAILURES - 1)
-    one.succeeded(one.era, clock())
+    succeed(one, clock)
     fail(one, clock, FAILURES - 1)
     assert one.level(clock()) is Level.GOOD
     fail(one, clock, 1)
     assert (one.level(clock()), one.standing(clock()), one.ejections(clock())) == (Level.EJECTED, Standing.EJECTED, 1)
 
 
+def test_one_that_stops_to_answer_is_ejected_while_its_long_streams_end_well() -> None:
+    clock, one = Clock(), member()
+    for _ in range(FAILURES):
+        one.succeeded(one.era, clock())
+        fail(one, clock, 1)
+    assert one.standing(clock()) is Standing.EJECTED
+
+
+def test_one_that_begins_to_answer_and_breaks_is_ejected() -> None:
+    clock, one = Clock(), member()
+    for _ in range(FAILURES):
+        assert one.standing(clock()) is Standing.HEALTHY
+        one.answered(one.era)
+        one.failed(one.era, clock(), was_answered=True)
+    assert one.standing(clock()) is Standing.EJECTED
+
+
 def test_what_was_sent_before_the_ejection_changes_nothing_when_it_ends_after_it() -> None:
     clock, one = Clock(), member()
     era = one.era
     for _ in range(50):
-        one.failed(era, clock())
+        one.failed(era, clock(), was_answered=True)
+    one.answered(era)
     one.succeeded(era, clock())
     assert (one.ejected_total, one.ejected_until_s) == (1, clock() + EJECTION_S)
     clock.now_s += EJECTION_S
-    one.failed(era, clock())
+    one.failed(era, clock(), was_answered=True)
     assert (one.ejected_total, one.standing(clock())) == (1, Standing.ON_TRIAL)
 
 
@@ -47,7 +70,7 @@ def test_after_its_time_one_request_decides() -> None:
     assert one.begin(clock())
     one.end_trial()
     assert one.level(clock()) is Level.GOOD
-    one.succeeded(one.era, clock())
+    succeed(one, clock)
     assert (one.standing(clock()), one.begin(clock())) == (Standing.HEALTHY, False)
 
 
@@ -55,7 +78,7 @@ def test_a_success_of_one_that_was_used_though_ejected_brings_it_back() -> None:
     clock, one = Clock(), member()
     fail(one, clock)
     assert not one.begin(clock())
-    one.succeeded(one.era, clock())
+    succeed(one, clock)
     assert one.standing(clock()) is Standing.HEALTHY
 
 
@@ -67,7 +90,7 @@ def test_ejections_grow_longer_up_to_five_minutes_and_are_forgotten_while_it_is_
         assert one.ejected_until_s is not None
         lasted.append(one.ejected_until_s - clock())
         clock.now_s = one.ejected_until_s
-        one.succeeded(one.era, clock())
+        succeed(one, clock)
     assert lasted == [EJECTION_S * min(n, 10) for n in range(1, 13)]
     clock.now_s += 9 * FORGIVEN_S
     assert one.ejections(clock()) == 1
@@ -81,7 +104,7 @@ def test_a_probe_ends_an_ejection_and_the_next_request_decides() -> None:
     clock.now_s += 1
     one.probed(clock(), is_healthy=True)
     assert (one.standing(clock()), one.level(clock())) == (Standing.ON_TRIAL, Level.GOOD)
-    one.succeeded(one.era, clock())
+    succeed(one, clock)
     assert one.standing(clock()) is Standing.HEALTHY
 
 
@@ -106,7 +129,7 @@ def test_probes_that_fail_three_times_make_it_avoided_and_never_eject_it() -> No
     for _ in range(100):
         one.probed(clock(), is_healthy=False)
     assert (one.level(clock()), one.standing(clock()), one.ejected_total) == (Level.AVOIDED, Standing.SUSPECT, 0)
-    one.succeeded(one.era, clock())
+    succeed(one, clock)
     assert one.level(clock()) is Level.GOOD
     fail(one, clock)
     for _ in range(3):
