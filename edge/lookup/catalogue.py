@@ -34,6 +34,10 @@ class Route:
     upstream_model: str
     weight: int
     position: int
+    connect_timeout_s: float = 5.0
+    first_byte_timeout_s: float = 300.0
+    idle_timeout_s: float = 120.0
+    total_timeout_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class Model:
     create_time: datetime
     upstream_model: str
     """The model behind it, for people to read."""
+    fallback_models: tuple[str, ...] = ()
+    """Public names of those that answer in its place, in this order, when none of its routes can."""
+    sticky: str = ""
+    """What keeps requests on the same upstream: nothing, `prompt_prefix` or `user`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +96,10 @@ class Upstream:
     base_url: str
     credential: str = field(repr=False)
     virtual_keys: bool = False
+    max_in_flight: int = 0
+    """Requests that one edge sends it at the same time; 0: no limit."""
+    max_queued: int = 0
+    """Requests that may wait for it in one edge; 0: as many as may run."""
 
 
 @dataclass(frozen=True, slots=True)
