@@ -11,12 +11,13 @@ MAX_TOKENS: Final = 2**40
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request. Cached ones are part of the input, reasoning ones part of the output."""
+    """Tokens of one request. Cached and cache-written ones are part of the input, reasoning ones of the output."""
 
     input_tokens: int
     output_tokens: int
     cached_input_tokens: int = 0
     reasoning_tokens: int = 0
+    cache_write_input_tokens: int = 0
     estimated: bool = False
 
 
