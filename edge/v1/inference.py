@@ -167,6 +167,7 @@ class Inference:
             price_version_id=price.version_id,
             input_nanos_per_mtok=price.input_nanos_per_mtok,
             cached_input_nanos_per_mtok=price.cached_input_nanos_per_mtok,
+            cache_write_input_nanos_per_mtok=price.cache_write_input_nanos_per_mtok,
             output_nanos_per_mtok=price.output_nanos_per_mtok,
             upstream_name=asked.target.upstream.name,
             upstream_model=asked.target.upstream_model,
