@@ -24,6 +24,8 @@ class Price:
     cached_input_nanos_per_mtok: int
     """As input where the catalogue names none."""
     output_nanos_per_mtok: int
+    cache_write_input_nanos_per_mtok: int = 0
+    """Prompt tokens that the upstream writes into its cache. As input where the catalogue names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +178,11 @@ def _model(model: catalog_pb2.Model) -> Model:
                 else price.input_nanos_per_mtok
             ),
             output_nanos_per_mtok=price.output_nanos_per_mtok,
+            cache_write_input_nanos_per_mtok=(
+                price.cache_write_input_nanos_per_mtok
+                if price.HasField("cache_write_input_nanos_per_mtok")
+                else price.input_nanos_per_mtok
+            ),
         ),
         routes=tuple(
             Route(route.upstream_name, route.upstream_model, max(route.weight, 1), route.position)

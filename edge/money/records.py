@@ -23,16 +23,17 @@ class Status(IntEnum):
     INTERRUPTED = 5
 
 
-class Attempt(msgspec.Struct):
+class Attempt(msgspec.Struct, frozen=True):
     """One try to have a request served; the fields of `usage.v1.Attempt`."""
 
     upstream_name: str
     upstream_model: str
-    http_status: int
+    http_status: int = 0
     """0: it did not answer."""
-    error_code: str
+    error_code: str = ""
     """Empty: it did not fail."""
-    duration_ms: int
+    duration_ms: int = 0
+    """To its failure, or to the head of the answer."""
 
 
 class Record(msgspec.Struct):
@@ -52,12 +53,14 @@ class Record(msgspec.Struct):
     price_version_id: str = ""
     input_nanos_per_mtok: int = 0
     cached_input_nanos_per_mtok: int = 0
+    cache_write_input_nanos_per_mtok: int = 0
     output_nanos_per_mtok: int = 0
     upstream_name: str = ""
     upstream_model: str = ""
     status: Status = Status.OPEN
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cost_nanos: int = 0
@@ -72,12 +75,10 @@ class Record(msgspec.Struct):
     worker_id: str = ""
     lease_id: str = ""
     held_nanos: int = 0
-    cache_write_input_tokens: int = 0
-    cache_write_input_nanos_per_mtok: int = 0
     served_model_public_name: str = ""
-    """Empty: the model that was asked for."""
-    attempts: list[Attempt] = []
-    """Empty: one, without a failure."""
+    """The model that answered in the place of `model_public_name`. Empty: the same."""
+    attempts: tuple[Attempt, ...] = ()
+    """In order; the last one served it. Empty: one attempt, without a failure."""
 
     def take_price(self, price: Price) -> None:
         """The price that it is charged at."""

@@ -3,6 +3,7 @@
 Each answer counts the larger of its deltas that carry text, reasoning or tool arguments, and a fifth of their bytes.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ class Delta(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Sequence[ToolCall] | None = None
     function_call: Function | None = None
 
 
@@ -50,7 +51,7 @@ class Chunk(msgspec.Struct):
     id: str | None = None
     created: int | None = None
     model: str | None = None
-    choices: list[Choice] | None = None
+    choices: Sequence[Choice] | None = None
     usage: msgspec.Raw = _NULL
     error: msgspec.Raw = _NULL
 

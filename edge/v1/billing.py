@@ -31,10 +31,11 @@ class Ending:
 
 def price_of(usage: Usage, price: Price) -> int:
     """Nano-dollars for a usage at a price, rounded up once; numbers beyond int64 cost the highest that fits."""
-    fresh = usage.input_tokens - usage.cached_input_tokens
+    fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_input_tokens
     total = (
         fresh * price.input_nanos_per_mtok
         + usage.cached_input_tokens * price.cached_input_nanos_per_mtok
+        + usage.cache_write_input_tokens * price.cache_write_input_nanos_per_mtok
         + usage.output_tokens * price.output_nanos_per_mtok
     )
     return min(MAX_NANOS, -(-total // TOKENS_PER_MTOK))
@@ -84,6 +85,7 @@ def _used(exchange: Exchange, status: Status) -> Usage:
 def _note(record: Record, usage: Usage, price: Price) -> None:
     record.input_tokens = usage.input_tokens
     record.cached_input_tokens = usage.cached_input_tokens
+    record.cache_write_input_tokens = usage.cache_write_input_tokens
     record.output_tokens = usage.output_tokens
     record.reasoning_tokens = usage.reasoning_tokens
     record.estimated = usage.estimated

@@ -46,7 +46,9 @@ def whole(version: int) -> catalog_pb2.GetCatalogResponse:
                 public_name="privaterouter/embed",
                 kind=catalog_pb2.MODEL_KIND_EMBEDDING,
                 status=catalog_pb2.MODEL_STATUS_ACTIVE,
-                price=catalog_pb2.Price(input_nanos_per_mtok=50, cached_input_nanos_per_mtok=0),
+                price=catalog_pb2.Price(
+                    input_nanos_per_mtok=50, cached_input_nanos_per_mtok=0, cache_write_input_nanos_per_mtok=70
+                ),
             ),
         ],
         plans=[
@@ -82,13 +84,13 @@ async def test_the_snapshot_has_what_is_offered_in_plain_numbers(catalog: FakeCa
         template_tokens=16,
         tools_tokens=400,
         image_tokens=300,
-        price=Price("p1", 100_000_000, 100_000_000, 300_000_000),
+        price=Price("p1", 100_000_000, 100_000_000, 300_000_000, 100_000_000),
         routes=(Route("first", "y", 1, 0), Route("second", "x", 2, 1)),
         create_time=from_proto(Timestamp(seconds=5)),
         upstream_model="gemma4:latest",
     )
     assert snapshot.models["privaterouter/embed"].kind == "embedding"
-    assert snapshot.models["privaterouter/embed"].price.cached_input_nanos_per_mtok == 0
+    assert snapshot.models["privaterouter/embed"].price == Price("", 50, 0, 0, 70)
     assert snapshot.plans["free"] == Plan(
         "free",
         "Free",
