@@ -32,6 +32,7 @@ from edge.v1.callers import Callers
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
 from edge.v1.inference import Inference, Parts
+from edge.v1.quote import QuoteParts, quote_router
 from edge.v1.routes import models_router
 from kit.bus import Bus
 from kit.clock import Clock, utc_now
@@ -90,12 +91,12 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         draw = random.Random(os.urandom(16)).random  # noqa: S311 (it spreads load, it guards nothing)
         fleet = await stack.enter_async_context(_fleet(catalogue, draw))
 
-        ids, running = IdFactory(), Running(Patience())
+        ids, running, rates = IdFactory(), Running(Patience()), Rates(buckets)
         callers = Callers(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
         inference = Inference(
             Parts(
                 callers=callers,
-                rates=Rates(buckets),
+                rates=rates,
                 money=money,
                 client=upstream,
                 running=running,
@@ -123,7 +124,9 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             fleet=fleet,
         )
         raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
-        whole = Built(Edge(deps, raw=raw, v1=[models_router(callers)]), running, settings.edge_drain_s)
+        quotes = QuoteParts(callers=callers, rates=rates, billing=clients.billing, money=money)
+        v1 = [quote_router(quotes), models_router(callers)]
+        whole = Built(Edge(deps, raw=raw, v1=v1), running, settings.edge_drain_s)
         yield whole
 
 

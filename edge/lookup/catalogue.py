@@ -82,6 +82,10 @@ class Plan:
     allowed_models: frozenset[str]
     monthly_quota_tokens: int | None
     position: int
+    tpm: int | None = None
+    """Tokens a minute of an account. None: no such limit."""
+    max_in_flight: int | None = None
+    """Requests of an account that may run at the same time. None: no such limit."""
 
     def allows(self, public_name: str) -> bool:
         """Whether the plan allows this model."""

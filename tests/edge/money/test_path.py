@@ -279,3 +279,19 @@ def _tokens(world: World, made: Record) -> int:
 
 async def _is(value: bool) -> bool:
     return value
+
+
+async def test_free_credit_is_that_of_leases_in_use_of_the_account_or_of_one_key(world: World) -> None:
+    account = world.account(100 * CENT)
+    path = world.worker()
+    assert path.free_nanos(account) == 0
+    first, second = some_id(), some_id()
+    held = await hold(path, account, 10 * CENT, key=first)
+    await hold(path, account, 5 * CENT, key=second)
+    path.release(held)
+    free = {key: lease.free for key in (first, second) if (lease := path._book.pot(account, key).lease)}
+    assert free[first] >= 10 * CENT
+    assert path.free_nanos(account) == sum(free.values())
+    assert [path.free_nanos(account, key) for key in (first, second, some_id())] == [free[first], free[second], 0]
+    world.clock.now_s += path._pace.stale_s + 1
+    assert path.free_nanos(account) == 0
