@@ -53,7 +53,8 @@ class Bounds:
 
 
 def _input_price(model: Model) -> int:
-    return max(model.price.input_nanos_per_mtok, model.price.cached_input_nanos_per_mtok)
+    price = model.price
+    return max(price.input_nanos_per_mtok, price.cached_input_nanos_per_mtok, price.cache_write_input_nanos_per_mtok)
 
 
 def _cost(bounds: Bounds, model: Model, limit_tokens: int) -> int:

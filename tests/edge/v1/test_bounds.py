@@ -1,6 +1,7 @@
 """A request's cost is bounded before it runs."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,13 @@ def test_a_chat_is_bounded_by_its_bytes_its_template_and_its_limit() -> None:
     bounds, size = bound(CHAT, messages=[{"role": "user", "content": "hi"}], max_tokens=10)
     assert bounds == Bounds(size + 100, size // 5 + 100, limit_tokens=10, answers=1, choices=1)
     assert bounds.full_nanos(MODEL) == (size + 100) * 100 + 10 * 300
+
+
+def test_the_prompt_is_bounded_by_its_dearest_class_of_tokens() -> None:
+    bounds, size = bound(CHAT, messages=[{"role": "user", "content": "hi"}], max_tokens=10)
+    dear = replace(MODEL, price=Price("1", 100_000_000, 10_000_000, 300_000_000, 125_000_000))
+    assert bounds.full_nanos(dear) == (size + 100) * 125 + 10 * 300
+    assert bounds.affordable_limit(dear, (size + 100) * 125 + 3 * 300) == 3
 
 
 def test_the_larger_of_both_limits_counts_and_the_models_own_is_never_passed() -> None:
