@@ -22,6 +22,6 @@ class Caller:
     tpm_limit: int | None = None
     """Tokens a minute for this key, beside the plan's limit. None: no limit of its own."""
     max_in_flight: int | None = None
-    """Requests of this key that may run at the same time, beside the plan's limit. None: no limit of its own."""
+    """Calls of this key that may run at the same time, beside the plan's limit. None: no limit of its own."""
     keeps_answers: bool = False
-    """Whether answers to requests with an `Idempotency-Key` are kept for a day."""
+    """Whether answers to calls with an `Idempotency-Key` are kept for who calls again."""
