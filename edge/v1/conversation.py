@@ -133,11 +133,15 @@ def _digest(exchange: Exchange, events: Sequence[Event], out: list[bytes]) -> En
     plan = exchange.plan
     most = 2 * plan.bounds.output_tokens + SLACK_TOKENS
     for event in events:
-        if event.data is None:
+        if not event.data or event.name == "ping":
+            if event.data is None and not event.is_silent:
+                raise upstream_failed("The model's server did not answer with a stream.")
             out.append(event.raw)
             continue
         if event.data.strip() == b"[DONE]":
-            return Ending(Status.SUCCESS, last=DONE)
+            return _done(exchange)
+        if event.name == "error":
+            raise _failure(exchange, event.data)
         chunk = _read(exchange, event.data)
         _take(exchange, chunk)
         if chunk.has_usage and not chunk.choices and not plan.shows_usage:
@@ -154,10 +158,22 @@ def _read(exchange: Exchange, data: bytes) -> Chunk:
     except ValueError:
         raise upstream_failed("The model's server did not answer with JSON.") from None
     if chunk.has_error:
-        said = read_error(data).message or ""
-        text = hide(said, exchange.plan.target, exchange.plan.model.public_name)
-        raise upstream_failed(f"The model's server failed{': ' + text.rstrip('.') if text else ''}.")
+        raise _failure(exchange, data)
     return chunk
+
+
+def _failure(exchange: Exchange, data: bytes) -> EdgeError:
+    """What an upstream says instead of an answer."""
+    said = read_error(data).message or ""
+    text = hide(said, exchange.plan.target, exchange.plan.model.public_name)
+    return upstream_failed(f"The model's server failed{': ' + text.rstrip('.') if text else ''}.")
+
+
+def _done(exchange: Exchange) -> Ending:
+    """The end that the upstream has named; without an answer before it that is a failure, as for a whole answer."""
+    if not exchange.finished and not exchange.counter.output_tokens:
+        raise upstream_failed("The model's server sent an answer without choices.")
+    return Ending(Status.SUCCESS, last=DONE)
 
 
 def _take(exchange: Exchange, chunk: Chunk) -> None:
