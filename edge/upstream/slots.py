@@ -57,9 +57,9 @@ class Slots:
         self._hand_over()
 
     def try_take(self) -> bool:
-        """Takes a slot that is free; there is none while others wait."""
+        """Takes a slot that is free; there is none while others wait, since they get it when it becomes free."""
         if self._limit:
-            if self._queue or self.in_flight >= self._limit:
+            if self.in_flight >= self._limit:
                 return False
             self._moved_s = self._now_s()
         self.in_flight += 1

@@ -6,13 +6,13 @@ from typing import Final
 
 from edge.errors import EdgeError
 from edge.money.records import Status
-from edge.upstream.client import Client, Response, UpstreamError
+from edge.upstream.client import Response, UpstreamError
 from edge.upstream.failures import from_failure, hide, read_all, read_error, upstream_failed, upstream_timeout
-from edge.upstream.fleet import Fleet, Outcome
+from edge.upstream.visits import Outcome
 from edge.v1.answers import Chunk
 from edge.v1.billing import Ending, note_progress
 from edge.v1.exchange import Cause, Exchange, Interrupted, Outgoing
-from edge.v1.reaching import reach
+from edge.v1.reaching import Upstreams, reach
 from edge.v1.sse import Event, EventReader, EventTooLong
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -21,10 +21,10 @@ SLACK_TOKENS: Final = 20
 """Past twice the output bound and this many tokens an answer is cut: its upstream ignores the limit."""
 
 
-async def converse(exchange: Exchange, client: Client, fleet: Fleet, *, usage_wait_s: float) -> Ending:
+async def converse(exchange: Exchange, upstreams: Upstreams, *, usage_wait_s: float) -> Ending:
     """Runs the exchange to its end, whatever that is. Cancellation from outside passes through."""
     try:
-        visit, response = await reach(exchange, client, fleet)
+        visit, response = await reach(exchange, upstreams)
         outcome = Outcome.FAILURE
         try:
             outgoing = exchange.outgoing
@@ -115,11 +115,15 @@ def _digest(exchange: Exchange, outgoing: Outgoing, events: Sequence[Event], out
     translator = outgoing.translator
     most = 2 * outgoing.bounds.output_tokens + SLACK_TOKENS
     for event in events:
-        if event.data is None:
+        if not event.data or event.name == "ping":
+            if event.data is None and not event.is_silent:
+                raise upstream_failed("The model's server did not answer with a stream.")
             out.append(event.raw)
             continue
         if event.data.strip() == b"[DONE]":
-            return Ending(Status.SUCCESS)
+            return _done(exchange)
+        if event.name == "error":
+            raise _failure(exchange, outgoing, event.data)
         chunk = _read(exchange, outgoing, event.data)
         _take(exchange, chunk)
         told = translator.event(event, chunk)
@@ -129,6 +133,8 @@ def _digest(exchange: Exchange, outgoing: Outgoing, events: Sequence[Event], out
             exchange.record.finish_reason = "length"
             unfinished = [index for index in range(outgoing.bounds.choices) if index not in exchange.finished]
             return Ending(Status.SUCCESS, last=translator.cut(chunk, unfinished))
+        if translator.over:
+            return _done(exchange)
     return None
 
 
@@ -138,10 +144,22 @@ def _read(exchange: Exchange, outgoing: Outgoing, data: bytes) -> Chunk:
     except ValueError:
         raise upstream_failed("The model's server did not answer with JSON.") from None
     if chunk.has_error:
-        said = read_error(data).message or ""
-        text = hide(said, outgoing.target, exchange.record.model_public_name)
-        raise upstream_failed(f"The model's server failed{': ' + text.rstrip('.') if text else ''}.")
+        raise _failure(exchange, outgoing, data)
     return chunk
+
+
+def _failure(exchange: Exchange, outgoing: Outgoing, data: bytes) -> EdgeError:
+    """What an upstream says instead of an answer."""
+    said = read_error(data).message or ""
+    text = hide(said, outgoing.target, exchange.record.model_public_name)
+    return upstream_failed(f"The model's server failed{': ' + text.rstrip('.') if text else ''}.")
+
+
+def _done(exchange: Exchange) -> Ending:
+    """The end that the upstream has named; without an answer before it that is a failure, as for a whole answer."""
+    if not exchange.finished and not exchange.counter.output_tokens:
+        raise upstream_failed("The model's server sent an answer without choices.")
+    return Ending(Status.SUCCESS)
 
 
 def _take(exchange: Exchange, chunk: Chunk) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from edge.dialects.translator import Translator
 from edge.errors import EdgeError
-from edge.lookup.catalogue import Model
+from edge.lookup.catalogue import Model, Route
 from edge.money.holds import Hold
 from edge.money.records import Record
 from edge.upstream.adapters import Target
@@ -96,6 +96,8 @@ class Exchange:
         """When the client last got something."""
         self.first_token_s: float | None = None
         self.cause: Cause | None = None
+        self.asked: tuple[float, asyncio.Timeout] | None = None
+        """While the head of an answer is awaited: since when, and what ends that."""
         self._waiting: asyncio.Task[object] | None = None
 
     def interrupt(self, cause: Cause) -> None:
@@ -166,10 +168,18 @@ class Patience:
 
 
 class Running:
-    """All exchanges of this process: one timer looks after them, and the drain waits for them."""
+    """All exchanges of this process: one timer looks after them, and the drain waits for them.
 
-    def __init__(self, patience: Patience) -> None:
+    `first_byte_s` says how long a route may take for the head of its answer, at a time of the loop's clock.
+    """
+
+    def __init__(
+        self,
+        patience: Patience,
+        first_byte_s: Callable[[Route, float], float] = lambda route, _: route.first_byte_timeout_s,
+    ) -> None:
         self.patience: Final = patience
+        self._first_byte_s = first_byte_s
         self._exchanges: set[Exchange] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -210,7 +220,13 @@ class Running:
     def _look_after(self, exchange: Exchange, now_s: float) -> None:
         if _is_over(exchange, now_s):
             exchange.interrupt(Cause.TIMEOUT)
-        elif exchange.plan.streamed and now_s - exchange.beaten_s >= self.patience.keep_alive_s:
+            return
+        if exchange.asked is not None and exchange.outgoing is not None:
+            since_s, ends = exchange.asked
+            if now_s - since_s > self._first_byte_s(exchange.outgoing.candidate.route, now_s):
+                exchange.asked = None
+                ends.reschedule(now_s)
+        if exchange.plan.streamed and now_s - exchange.beaten_s >= self.patience.keep_alive_s:
             exchange.beaten_s = now_s
             exchange.reply.keep_alive()
 
