@@ -3,8 +3,9 @@
 import json
 from collections.abc import Sequence
 
+from edge.dialects.errors import chat_failure
 from edge.dialects.translator import About
-from edge.errors import EdgeError, error_body
+from edge.errors import EdgeError
 from edge.v1.answers import Chunk, read_chunk
 from edge.v1.renaming import rename, rename_event
 from edge.v1.sse import DONE, Event, data_event
@@ -56,4 +57,4 @@ class ChatTranslator:
 
     def failure(self, error: EdgeError) -> bytes:
         """The error, then the marker of the end."""
-        return data_event(error_body(error.message, kind=error.type, param=error.param, code=error.code)) + DONE
+        return chat_failure(error)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from edge.dialects.messages_error import anthropic_error_event
+from edge.dialects.errors import messages_failure
 from edge.dialects.parts import Kind, Part, Sorter, Step, Verb
 from edge.dialects.spoken import SpokenChoice, SpokenDelta, first_choice, read_spoken
 from edge.dialects.translator import About, named_event, usage_of
@@ -79,7 +79,8 @@ class MessagesOverChat:
 
     def cut(self, chunk: Chunk, unfinished: Sequence[int]) -> bytes:
         """Nothing yet: `end` says that the limit was reached."""
-        self._finish = "length"
+        if unfinished:
+            self._finish = "length"
         return b""
 
     def end(self, usage: Usage) -> bytes:
@@ -90,7 +91,7 @@ class MessagesOverChat:
 
     def failure(self, error: EdgeError) -> bytes:
         """The error, which ends the stream."""
-        return anthropic_error_event(error, self._about.request_id)
+        return messages_failure(error, self._about.request_id)
 
     def _take(self, choice: SpokenChoice, delta: SpokenDelta | None) -> list[Step]:
         if choice.finish_reason and not self._finish:
@@ -187,6 +188,7 @@ def block_stop(index: int) -> bytes:
     return named_event("content_block_stop", {"index": index})
 
 
-def ending(stop: dict[str, object], usage: dict[str, object]) -> bytes:
-    """The two events that end a message."""
-    return named_event("message_delta", {"delta": stop, "usage": usage}) + named_event("message_stop", {})
+def ending(stop: dict[str, object] | None, usage: dict[str, object]) -> bytes:
+    """The two events that end a message; only the last of them where it has stopped already (`stop` is None)."""
+    last = named_event("message_stop", {})
+    return last if stop is None else named_event("message_delta", {"delta": stop, "usage": usage}) + last

@@ -1,13 +1,12 @@
 """What is read of an Anthropic Messages request, and the rules that hold whatever the upstream speaks."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
-from edge.v1.inputs import ChatInputs, Link, Message, decode_struct
-from edge.v1.inputs import Part as ChatPart
+from edge.v1.inputs import decode_struct
 
 LIMIT: Final = "max_tokens"
 """How a Messages request names its output limit."""
@@ -147,29 +146,6 @@ def read_messages(body: bytes, *, counts_only: bool = False) -> tuple[Request, d
         if isinstance(turn.content, list):
             _refuse_references(turn.content, f"messages[{at}].content")
     return request, top
-
-
-def check_messages(body: bytes) -> ChatInputs:
-    """What bounds the cost of a request to an upstream that speaks Messages. EdgeError `invalid_body`."""
-    request, top = read_messages(body)
-    found = (url for turn in request.messages if isinstance(turn.content, list) for url in _images(turn.content))
-    parts: list[ChatPart | str] = [ChatPart(image_url=Link(url)) for url in found]
-    return ChatInputs(
-        model=request.model,
-        stream=request.stream,
-        max_tokens=request.max_tokens,
-        tools=top.get("tools", _NULL),
-        response_format=top.get("output_config", _NULL),
-        messages=[Message(role="user", content=parts)],
-    )
-
-
-def _images(blocks: Sequence[Block]) -> Iterator[str]:
-    for block in blocks:
-        if block.type == "image" and isinstance(block.source, Source):
-            yield block.source.url or block.source.data or ""
-        if isinstance(block.content, list):
-            yield from _images(block.content)
 
 
 def _refuse_references(blocks: Sequence[Block], where: str) -> None:

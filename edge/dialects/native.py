@@ -2,14 +2,7 @@
 
 import json
 
-from edge.v1.answers import Chunk
 from edge.v1.envelope import MalformedObject, locate, splice
-
-
-class NativeChunk(Chunk):
-    """A chunk of a stream in another dialect than chat. `kind` is the type of the event, or "" for a whole answer."""
-
-    kind: str = ""
 
 
 def rename_within(data: bytes, field: str, public_name: str) -> bytes:

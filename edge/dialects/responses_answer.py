@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from edge.dialects.errors import responses_failure
 from edge.dialects.logprobs import read_logprobs
 from edge.dialects.parts import Kind, Part, Sorter, Step, Verb
 from edge.dialects.responses_object import Echo, failed_error, show_usage
@@ -70,7 +71,8 @@ class ResponsesOverChat:
 
     def cut(self, chunk: Chunk, unfinished: Sequence[int]) -> bytes:
         """Nothing yet: `end` says that the limit was reached."""
-        self._finish = "length"
+        if unfinished:
+            self._finish = "length"
         return b""
 
     def end(self, usage: Usage) -> bytes:
@@ -85,7 +87,8 @@ class ResponsesOverChat:
     def failure(self, error: EdgeError) -> bytes:
         """The error, and the response that failed by it."""
         out = self._begin()
-        out.append(self._event("error", {"code": error.code, "message": error.message, "param": error.param}))
+        out.append(responses_failure(error, self._number))
+        self._number += 1
         response = self._echo.response("failed", output=self._items, error=failed_error(error))
         out.append(self._event("response.failed", {"response": response}))
         return b"".join(out)

@@ -1,18 +1,14 @@
 """What is read of a Responses request, and the rules that hold whatever the upstream speaks: nothing is stored here."""
 
-from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
-from edge.v1.inputs import ChatInputs, Link, Message, decode_struct
-from edge.v1.inputs import Part as ChatPart
+from edge.v1.inputs import decode_struct
 
 LIMIT: Final = "max_output_tokens"
 """How a Responses request names its output limit."""
-STATELESS: Final = {"store": b"false"}
-"""What a request to an upstream that speaks Responses must say: without it, OpenAI stores."""
 _NULL: Final = msgspec.Raw(b"null")
 # Tools that the client runs itself: a call costs its tokens and nothing else.
 _CLIENT_TOOLS: Final = frozenset({"function", "custom", "local_shell", "apply_patch"})
@@ -140,27 +136,6 @@ def _refuse_stored(request: Request, top: dict[str, msgspec.Raw]) -> None:
     for at, item in enumerate(request.input if isinstance(request.input, list) else ()):
         if item.type == "item_reference" or (item.type is None and item.role is None):
             raise refused(f"input[{at}]", "Nothing is stored here: send the item itself, with its type or role.")
-
-
-def check_responses(body: bytes) -> ChatInputs:
-    """What bounds the cost of a request to an upstream that speaks Responses. EdgeError `invalid_body`."""
-    request, top = read_responses(body)
-    parts: list[ChatPart | str] = [ChatPart(image_url=Link(url)) for url in _images(request.input)]
-    return ChatInputs(
-        model=request.model,
-        stream=request.stream,
-        max_tokens=request.max_output_tokens,
-        tools=top.get("tools", _NULL),
-        response_format=top.get("text", _NULL),
-        messages=[Message(role="user", content=parts)],
-    )
-
-
-def _images(items: str | list[Item]) -> Iterator[str]:
-    for at, item in enumerate(items if isinstance(items, list) else ()):
-        for content in contents(item, at):
-            if content.image_url is not None:
-                yield content.image_url
 
 
 def contents(item: Item, at: int) -> list[Content]:

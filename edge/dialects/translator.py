@@ -50,7 +50,7 @@ class Translator(Protocol):
         """What the client gets for an event of the upstream: no, one or several events."""
 
     def cut(self, chunk: Chunk, unfinished: Sequence[int]) -> bytes:
-        """What ends these answers at the output limit."""
+        """What ends these answers at the output limit; they are none where the last chunk had ended them all."""
 
     def end(self, usage: Usage) -> bytes:
         """The last piece of the stream, with the usage that is charged."""

@@ -1,6 +1,7 @@
-"""Our errors in Anthropic's shape: `{"type": "error", "error": {"type", "message", "code", "param"}, "request_id"}`.
+"""How an error is told in each dialect, as an answer and within a stream.
 
-https://docs.anthropic.com/en/api/errors lists the types; `code` and `param` are ours, beside them.
+Anthropic's shape is `{"type": "error", "error": {"type", "message"}, "request_id"}`, with the types that
+https://docs.anthropic.com/en/api/errors lists; `code` and `param` are ours, beside them.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ import msgspec
 
 from edge.dialects.translator import named_event
 from edge.errors import EdgeError
+from edge.v1.sse import DONE, data_event
 
 _encode = msgspec.json.Encoder().encode
 _TYPES: Final[Mapping[int, str]] = {
@@ -30,9 +32,21 @@ def anthropic_error_body(error: EdgeError, request_id: str | None = None) -> byt
     return _encode({"type": "error", **_fields(error, request_id)})
 
 
-def anthropic_error_event(error: EdgeError, request_id: str | None = None) -> bytes:
-    """The error as the event that ends a stream."""
+def chat_failure(error: EdgeError) -> bytes:
+    """The error in a stream of chat completions or completions, and the marker of the end."""
+    return data_event(error.body()) + DONE
+
+
+def messages_failure(error: EdgeError, request_id: str | None = None) -> bytes:
+    """The error as the event that ends a message."""
     return named_event("error", _fields(error, request_id))
+
+
+def responses_failure(error: EdgeError, number: int = 0) -> bytes:
+    """The error as an event of a response, at its place in the stream."""
+    return named_event(
+        "error", {"sequence_number": number, "code": error.code, "message": error.message, "param": error.param}
+    )
 
 
 def _fields(error: EdgeError, request_id: str | None) -> dict[str, object]:
