@@ -44,6 +44,8 @@ class Endpoint:
     read: Callable[[bytes], Question]
     dialect: str = ""
     """What an upstream must speak to get it as it came. Empty: every upstream does."""
+    limit_field: str = ""
+    """How that dialect names the limit of an answer."""
     forwards: str = ""
     """The path at upstreams that do not speak the dialect. Empty: the same."""
     error_body: Callable[[EdgeError], bytes] = EdgeError.body
@@ -118,6 +120,7 @@ RESPONSES: Final = Endpoint(
     streams=True,
     read=_read_responses,
     dialect="responses",
+    limit_field="max_output_tokens",
     forwards=CHAT.path,
     failure=responses_failure,
 )
@@ -128,6 +131,7 @@ MESSAGES: Final = Endpoint(
     streams=True,
     read=_read_messages,
     dialect="messages",
+    limit_field="max_tokens",
     forwards=CHAT.path,
     error_body=anthropic_error_body,
     failure=messages_failure,

@@ -58,16 +58,20 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> tuple[Visit, Respon
     tried: list[Candidate] = []
     failed: EdgeError | None = None
     retry: Retry | None = None
+    entered = False
     try:
         while candidate := fleet.choose(plan.candidates, tried, plan.sticky_key):
-            if failed is not None and retry is None and exchange.forwarded:
+            if entered:
+                if retry is not None:
+                    retry.end()
                 retry = fleet.try_retry()
                 if retry is None:
                     break
             tried.append(candidate)
-            begun_s = time.monotonic()
+            begun_s, entered = time.monotonic(), False
             try:
                 visit = await exchange.wait(fleet.enter(candidate))
+                entered = True
                 response = await _visit(exchange, upstreams, candidate, visit)
             except _Failed as failure:
                 failed, status = failure.error, failure.status
