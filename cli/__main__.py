@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, books, catalogue, rerate, stack, users
+from cli import accounts, books, catalogue, discovery, rerate, stack, users
 
 STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed, books.reconcile)
 LEDGER: tuple[Callable[..., None], ...] = (books.verify,)
@@ -16,6 +16,7 @@ ADMIN: tuple[Callable[..., None], ...] = (
     accounts.add_credit,
     catalogue.set_plan_limits,
     catalogue.add_model,
+    discovery.discover,
     catalogue.set_price,
     rerate.rerate,
     users.disable_user,

@@ -11,6 +11,7 @@ from edge.clients import Clients
 from edge.limits.throttle import Throttle
 from edge.lookup.catalogue import Catalogue
 from edge.settings import EdgeSettings
+from edge.upstream.fleet import Fleet
 from kit.ids import IdFactory
 
 
@@ -26,6 +27,8 @@ class Deps:
     ids: IdFactory
     is_fit: Callable[[], Awaitable[dict[str, bool]]]
     """Parts of this process that must work for it to take traffic, by name."""
+    fleet: Fleet | None = None
+    """The upstreams, where this process talks to them."""
 
 
 async def _deps(request: Request) -> Deps:

@@ -26,6 +26,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_email": (400, _INVALID),
     "invalid_password": (400, _INVALID),
     "reason_required": (400, _INVALID),
+    "max_cost_too_low": (400, _INVALID),
     "request_too_large": (413, _INVALID),
     "unsupported_media_type": (415, _INVALID),
     "method_not_allowed": (405, _INVALID),
@@ -51,6 +52,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = {
     "last_admin": (409, _INVALID),
     "insufficient_funds": (409, _INVALID),
     "too_many_api_keys": (409, _INVALID),
+    "idempotency_key_in_use": (409, _INVALID),
     "idempotency_key_reused": (422, _INVALID),
     # What it costs, and how often.
     "insufficient_credits": (402, _QUOTA),

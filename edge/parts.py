@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,15 +18,21 @@ from edge.limits.rates import Rates
 from edge.limits.throttle import Throttle
 from edge.lookup.accounts import Accounts
 from edge.lookup.api_keys import ApiKeys
-from edge.lookup.catalogue import Catalogue
+from edge.lookup.catalogue import Catalogue, Route
 from edge.lookup.invalidation import Invalidation
 from edge.money.path import MoneyPath
 from edge.settings import EdgeSettings
 from edge.upstream.client import AiohttpClient
+from edge.upstream.fleet import Fleet
+from edge.upstream.getter import Getter
+from edge.upstream.looks import Looks
+from edge.upstream.probes import ProbePace
+from edge.upstream.watching import Watch
 from edge.v1.callers import Callers
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
 from edge.v1.inference import Inference, Parts
+from edge.v1.quote import QuoteParts, quote_router
 from edge.v1.routes import models_router
 from kit.bus import Bus
 from kit.clock import Clock, utc_now
@@ -82,18 +88,21 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.push_async_callback(invalidation.close)
         await invalidation.start()
 
-        ids, running = IdFactory(), Running(Patience())
+        draw = random.Random(os.urandom(16)).random  # noqa: S311 (it spreads load, it guards nothing)
+        fleet = await stack.enter_async_context(_fleet(catalogue, draw))
+
+        ids, running, rates = IdFactory(), Running(Patience()), Rates(buckets)
         callers = Callers(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
         inference = Inference(
             Parts(
                 callers=callers,
-                rates=Rates(buckets),
+                rates=rates,
                 money=money,
                 client=upstream,
                 running=running,
                 new_id=ids,
                 now_ns=time.time_ns,
-                random=random.Random(os.urandom(16)).random,  # noqa: S311 (it spreads load, it guards nothing)
+                random=draw,
             )
         )
 
@@ -112,10 +121,41 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=clock),
             ids=ids,
             is_fit=is_fit,
+            fleet=fleet,
         )
         raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
-        whole = Built(Edge(deps, raw=raw, v1=[models_router(callers)]), running, settings.edge_drain_s)
+        quotes = QuoteParts(callers=callers, rates=rates, billing=clients.billing, money=money)
+        v1 = [quote_router(quotes), models_router(callers)]
+        whole = Built(Edge(deps, raw=raw, v1=v1), running, settings.edge_drain_s)
         yield whole
+
+
+@asynccontextmanager
+async def _fleet(catalogue: Catalogue, draw: Callable[[], float]) -> AsyncIterator[Fleet]:
+    """The upstreams, watched by probes."""
+
+    def routes() -> Iterator[Route]:
+        for model in catalogue.current().models.values():
+            yield from model.routes
+
+    pace, looks = ProbePace(), Looks()
+    # Its own deadline is first, so that what is known of a silent upstream is noted as well.
+    getter = Getter(timeout_s=0.9 * pace.deadline_s)
+    watch = Watch(getter, looks, routes=routes, now_s=time.monotonic)
+    fleet = Fleet(
+        catalogue.current,
+        watch.ask,
+        random=draw,
+        rank=lambda candidate: looks.rank(candidate.route),
+        forget_others=watch.forget_others,
+        probe_pace=pace,
+    )
+    try:
+        await fleet.start()
+        yield fleet
+    finally:
+        await fleet.close()
+        await getter.close()
 
 
 def _has_snapshot(catalogue: Catalogue) -> bool:

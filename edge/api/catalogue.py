@@ -24,7 +24,12 @@ class Model(BaseModel):
     max_output_tokens: int
     dimensions: int | None = Field(description="Size of an embedding. Null: no embeddings, or not known.")
     input_usd_per_mtok: str = Field(examples=["0.100000"])
-    cached_input_usd_per_mtok: str = Field(examples=["0.100000"])
+    cached_input_usd_per_mtok: str = Field(
+        examples=["0.100000"], description="Of prompt tokens that the model's server had in its cache."
+    )
+    cache_write_input_usd_per_mtok: str = Field(
+        examples=["0.100000"], description="Of prompt tokens that it wrote into its cache."
+    )
     output_usd_per_mtok: str = Field(examples=["0.300000"])
 
 
@@ -36,6 +41,10 @@ class Plan(BaseModel):
     monthly_usd: str
     included_credits_usd: str
     rpm: int = Field(description="Inference calls a minute, over all keys of the account.")
+    tpm: int | None = Field(description="Tokens a minute, over all keys of the account. Null: no such limit.")
+    max_in_flight: int | None = Field(
+        description="Inference calls at the same time, over all keys of the account. Null: no such limit."
+    )
     all_models: bool
     allowed_models: list[str]
     monthly_quota_tokens: int | None
@@ -72,6 +81,7 @@ def _model(model: lookup.Model) -> Model:
         dimensions=model.dimensions or None,
         input_usd_per_mtok=format_price(model.price.input_nanos_per_mtok),
         cached_input_usd_per_mtok=format_price(model.price.cached_input_nanos_per_mtok),
+        cache_write_input_usd_per_mtok=format_price(model.price.cache_write_input_nanos_per_mtok),
         output_usd_per_mtok=format_price(model.price.output_nanos_per_mtok),
     )
 
@@ -83,6 +93,8 @@ def _plan(plan: lookup.Plan, snapshot: lookup.Snapshot) -> Plan:
         monthly_usd=format_usd(plan.monthly_nanos),
         included_credits_usd=format_usd(plan.included_nanos),
         rpm=plan.rpm,
+        tpm=plan.tpm,
+        max_in_flight=plan.max_in_flight,
         all_models=plan.all_models,
         allowed_models=sorted(name for name in snapshot.models if plan.allows(name)),
         monthly_quota_tokens=plan.monthly_quota_tokens,

@@ -28,6 +28,17 @@ Models = Annotated[
     list[Line], Field(max_length=100, description="Models that the key may use. Empty: all that the plan allows.")
 ]
 Rpm = Annotated[int, Field(ge=1, le=1_000_000, description="Requests a minute for this key. Null: the plan's alone.")]
+Tpm = Annotated[int, Field(ge=1, le=10**12, description="Tokens a minute for this key. Null: the plan's alone.")]
+InFlight = Annotated[
+    int, Field(ge=1, le=1_000_000, description="Calls of this key at the same time. Null: the plan's limit alone.")
+]
+KeepsAnswers = Annotated[
+    bool,
+    Field(
+        description="Whether answers to calls with an `Idempotency-Key` are kept for a day, for who calls again. "
+        "False: a repeated call gets a receipt."
+    ),
+]
 Expiry = Annotated[Moment, Field(description="When the key stops working. Null: never.")]
 Name = Annotated[Line, Field(min_length=1, max_length=100)]
 
@@ -42,6 +53,9 @@ class NewKey(Body):
     monthly_limit_usd: Limit | None = None
     allowed_models: Models = Field(default_factory=list)
     rpm_limit: Rpm | None = None
+    tpm_limit: Tpm | None = None
+    max_in_flight: InFlight | None = None
+    keeps_answers: KeepsAnswers = False
     expires_at: Expiry | None = None
 
 
@@ -55,6 +69,9 @@ class KeyChange(Body):
     monthly_limit_usd: Limit | None = None
     allowed_models: Models = Field(default_factory=list)
     rpm_limit: Rpm | None = None
+    tpm_limit: Tpm | None = None
+    max_in_flight: InFlight | None = None
+    keeps_answers: KeepsAnswers = False
     expires_at: Expiry | None = None
 
 
@@ -68,6 +85,9 @@ class Key(BaseModel):
     monthly_limit_usd: str | None
     allowed_models: list[str]
     rpm_limit: int | None
+    tpm_limit: int | None
+    max_in_flight: int | None
+    keeps_answers: bool
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="About ten seconds late.")
     created_at: datetime
@@ -83,6 +103,9 @@ class Key(BaseModel):
             monthly_limit_usd=format_usd(key.monthly_limit_nanos) if key.HasField("monthly_limit_nanos") else None,
             allowed_models=list(key.allowed_models),
             rpm_limit=key.rpm_limit if key.HasField("rpm_limit") else None,
+            tpm_limit=key.tpm_limit if key.HasField("tpm_limit") else None,
+            max_in_flight=key.max_in_flight if key.HasField("max_in_flight") else None,
+            keeps_answers=key.keeps_answers,
             expires_at=utc_or_none(key.expire_time if key.HasField("expire_time") else None),
             last_used_at=utc_or_none(key.last_use_time if key.HasField("last_use_time") else None),
             created_at=utc(key.create_time),
@@ -116,6 +139,9 @@ async def create_key(login: SignedIn, body: NewKey, deps: With) -> CreatedKey:
         monthly_limit_nanos=body.monthly_limit_usd,
         allowed_models=body.allowed_models,
         rpm_limit=body.rpm_limit,
+        tpm_limit=body.tpm_limit,
+        max_in_flight=body.max_in_flight,
+        keeps_answers=body.keeps_answers,
         expire_time=timestamp(body.expires_at),
     )
     with _expiry_named_as_here():
@@ -132,6 +158,9 @@ async def change_key(key_id: str, login: SignedIn, body: KeyChange, deps: With) 
         "monthly_limit_usd": "monthly_limit_nanos",
         "allowed_models": "allowed_models",
         "rpm_limit": "rpm_limit",
+        "tpm_limit": "tpm_limit",
+        "max_in_flight": "max_in_flight",
+        "keeps_answers": "keeps_answers",
         "expires_at": "expire_time",
     }
     if not body.model_fields_set:
@@ -144,6 +173,9 @@ async def change_key(key_id: str, login: SignedIn, body: KeyChange, deps: With) 
         monthly_limit_nanos=body.monthly_limit_usd,
         allowed_models=body.allowed_models,
         rpm_limit=body.rpm_limit,
+        tpm_limit=body.tpm_limit,
+        max_in_flight=body.max_in_flight,
+        keeps_answers=body.keeps_answers,
         expire_time=timestamp(body.expires_at),
     )
     mask = FieldMask(paths=[fields[name] for name in sorted(body.model_fields_set)])

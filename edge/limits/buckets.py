@@ -1,11 +1,14 @@
-"""Token buckets in Valkey, with buckets of the process's own while Valkey is away."""
+"""Limits in Valkey, shared by all edges, with limits of the process's own while Valkey is away."""
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha1
 from importlib.resources import files
+from itertools import islice
+from typing import NamedTuple
 
 from prometheus_client import Gauge
 from redis.asyncio import Redis
@@ -14,10 +17,17 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
 
 from edge.batch import Batcher
+from edge.limits.levels import Bucket, Limit, Slots, Taken
+from edge.limits.local import LocalLimits
 from kit.logs import get_logger
 
 TIMEOUT_S = 0.25
-MAX_LOCAL_BUCKETS = 100_000
+SLOT_S = 60.0
+"""A slot whose edge has died comes free after so long."""
+RENEW_S = 15.0
+MAX_CHANGES = 20_000
+"""Changes that wait for Valkey; what is dropped mends itself: slots expire, and buckets fill."""
+_MOST = 500
 _AWAY = (RedisError, OSError, TimeoutError)
 _US = 1_000_000
 
@@ -25,36 +35,35 @@ log = get_logger()
 _away = Gauge("edge_limits_in_process", "1 while limits are kept in the process because Valkey does not answer.")
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """`size` tokens, refilled evenly within `window_s`."""
+@dataclass(slots=True)
+class _Request:
+    limits: tuple[Limit, ...]
+    member: str
+    given_up: bool = False
+    """Whether nobody waits for the answer any more."""
+
+
+class _Change(NamedTuple):
+    """See `take.lua`."""
 
     name: str
-    size: int
-    window_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class RateAnswer:
-    """Whether a request may go on, and the numbers for the `x-ratelimit-*-requests` headers.
-
-    They describe the bucket that refused, else the one with the least left.
-    """
-
-    allowed: bool
-    limit: int
-    """Size of the bucket."""
-    remaining: int
-    reset_s: float
-    """Until the bucket is full again."""
-    retry_after_s: float
-    """Until a request may succeed; 0 where this one was allowed."""
+    kind: str
+    value: int | str
+    full_us: int = 0
 
 
 class Buckets:
-    """Takes tokens, for all requests of one tick of the loop in one script call."""
+    """Takes from limits, for all requests of one tick of the loop in one script call, and gives back with the next."""
 
-    def __init__(self, redis_url: str, *, probe_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        redis_url: str,
+        *,
+        probe_s: float = 1.0,
+        slot_s: float = SLOT_S,
+        renew_s: float = RENEW_S,
+        now_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000,
+    ) -> None:
         self._redis = Redis.from_url(
             redis_url,
             socket_timeout=TIMEOUT_S,
@@ -62,48 +71,143 @@ class Buckets:
             retry=Retry(NoBackoff(), 0),
         )
         self._probe_s = probe_s
+        self._slot_us = round(slot_s * _US)
+        self._renew_s = renew_s
         self._script = files("edge.limits").joinpath("take.lua").read_text()
         self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
-        self._local = LocalBuckets()
+        self._local = LocalLimits(now_us)
+        self._changes: deque[_Change] = deque(maxlen=MAX_CHANGES)
         self._probe: asyncio.Task[None] | None = None
-        self._batch = Batcher(self._take_all, most=500, in_flight=4)
+        self._flush: asyncio.Task[None] | None = None
+        self._renew: asyncio.Task[None] | None = None
+        self._batch: Batcher[_Request, Taken] = Batcher(self._take_all, most=_MOST, in_flight=4)
 
-    async def take(self, *buckets: Bucket) -> RateAnswer:
-        """Takes one token from each bucket, or none from any; a bucket of size 0 always refuses."""
-        for bucket in buckets:
-            if bucket.size <= 0:
-                window_s = float(bucket.window_s)
-                return RateAnswer(allowed=False, limit=0, remaining=0, reset_s=window_s, retry_after_s=window_s)
-        return await self._batch(buckets)
+    async def take(self, *limits: Limit, member: str = "") -> Taken:
+        """Takes from all limits, or from none of them; a limit of size 0 always refuses.
+
+        `member` is what holds slots until `free` is called for it; needed where there are any.
+        """
+        request = _Request(limits, member)
+        try:
+            return await self._batch(request)
+        except asyncio.CancelledError:
+            # It may be answered already, or be on its way.
+            request.given_up = True
+            self._free_all(request)
+            raise
+
+    def give(self, bucket: Bucket, used: int) -> None:
+        """Gives back what was taken from a bucket beyond `used` tokens, or takes what it was short of them. Soon."""
+        back_us = bucket.back_us(used)
+        if self._probe is not None:
+            self._local.give(bucket, back_us)
+        elif back_us:
+            self._later(_Change(bucket.name, "give", back_us, bucket.full_us))
+
+    def free(self, slots: Sequence[Slots], member: str) -> None:
+        """Frees slots; soon, but before anything that this process takes from now on."""
+        for each in slots:
+            self._local.leave(each.name, member)
+            self._later(_Change(each.name, "free", member))
 
     async def close(self) -> None:
-        """Closes the connections."""
+        """Gives back what waits, and closes the connections."""
         await self._batch.close()
-        if self._probe:
-            self._probe.cancel()
-            await asyncio.gather(self._probe, return_exceptions=True)
+        if self._probe is None:
+            await asyncio.wait([self._flush or asyncio.create_task(self._flush_all())])
+        tasks = [task for task in (self._probe, self._flush, self._renew) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._redis.aclose()
 
-    async def _take_all(self, requests: list[tuple[Bucket, ...]]) -> Sequence[RateAnswer]:
+    async def _take_all(self, requests: list[_Request]) -> Sequence[Taken]:
         if self._probe is None:
             try:
-                return await self._take_remotely(requests)
+                answers = await self._call(self._next_changes(), requests)
             except _AWAY as error:
                 self._leave(error)
-        return [self._local.take(buckets) for buckets in requests]
+            else:
+                self._note(requests, answers)
+                return answers
+        answers = [self._local.take(request.limits, request.member) for request in requests]
+        self._note(requests, answers)
+        return answers
 
-    async def _take_remotely(self, requests: list[tuple[Bucket, ...]]) -> Sequence[RateAnswer]:
-        keys = [bucket.name for buckets in requests for bucket in buckets]
-        numbers: list[int] = []
-        for buckets in requests:
-            numbers.append(len(buckets))
-            for bucket in buckets:
-                numbers += (bucket.size, bucket.window_s * _US)
+    def _note(self, requests: Sequence[_Request], answers: Sequence[Taken]) -> None:
+        """Remembers who has slots: they are renewed, and counted in the process while Valkey is away."""
+        for request, answer in zip(requests, answers, strict=True):
+            if request.member and answer.allowed:
+                for limit in request.limits:
+                    if isinstance(limit, Slots):
+                        self._local.enter(limit.name, request.member)
+                if request.given_up:
+                    self._free_all(request)
+        if self._local.running and self._renew is None:
+            self._renew = asyncio.create_task(self._renew_all())
+
+    def _free_all(self, request: _Request) -> None:
+        self.free([limit for limit in request.limits if isinstance(limit, Slots)], request.member)
+
+    def _later(self, change: _Change) -> None:
+        self._changes.append(change)
+        if self._flush is None and self._probe is None:
+            self._flush = asyncio.create_task(self._flush_all())
+
+    def _next_changes(self) -> list[_Change]:
+        return [self._changes.popleft() for _ in range(min(len(self._changes), _MOST))]
+
+    async def _flush_all(self) -> None:
         try:
-            flat = await self._redis.evalsha(self._sha, len(keys), *keys, *numbers)
-        except NoScriptError:
-            flat = await self._redis.eval(self._script, len(keys), *keys, *numbers)
-        return [_answer(*flat[at : at + 5]) for at in range(0, len(flat), 5)]
+            # What is asked for in the same tick takes them along: its call begins two turns of the loop later.
+            for _ in range(2):
+                await asyncio.sleep(0)
+            while self._changes and self._probe is None:
+                await self._call(self._next_changes())
+        except _AWAY as error:
+            self._leave(error)
+        finally:
+            self._flush = None
+
+    async def _renew_all(self) -> None:
+        """Says every now and then that the requests of this process still run, as long as there are any."""
+        try:
+            while self._local.running:
+                await asyncio.sleep(self._renew_s)
+                if self._probe is None:
+                    try:
+                        await self._tell("renew")
+                    except _AWAY as error:
+                        self._leave(error)
+        finally:
+            self._renew = None
+
+    async def _tell(self, kind: str) -> None:
+        changes = [_Change(name, kind, member) for name, members in self._local.running.items() for member in members]
+        for start in range(0, len(changes), _MOST):
+            await self._call(list(islice(changes, start, start + _MOST)))
+
+    async def _call(self, changes: Sequence[_Change], requests: Sequence[_Request] = ()) -> Sequence[Taken]:
+        """One call of the script. Changes that could not be made are kept where that is safe; _AWAY."""
+        keys = [change.name for change in changes]
+        numbers: list[int | str] = [self._slot_us, len(changes)]
+        for change in changes:
+            numbers += change[1:]
+        for request in requests:
+            numbers += (request.member, len(request.limits))
+            for limit in request.limits:
+                keys.append(limit.name)
+                numbers += (limit.size, -1) if isinstance(limit, Slots) else (limit.full_us, limit.cost_us)
+        try:
+            try:
+                flat = await self._redis.evalsha(self._sha, len(keys), *keys, *numbers)
+            except NoScriptError:
+                flat = await self._redis.eval(self._script, len(keys), *keys, *numbers)
+        except _AWAY:
+            # Freeing twice does no harm; giving twice would, and a bucket fills by itself.
+            self._changes.extendleft(change for change in reversed(changes) if change.kind == "free")
+            raise
+        return _unpack(requests, flat)
 
     def _leave(self, error: Exception) -> None:
         if self._probe is None:
@@ -116,57 +220,23 @@ class Buckets:
             await asyncio.sleep(self._probe_s)
             try:
                 await self._redis.ping()
+                # Those that were allowed meanwhile, and those whose slots were given up for lost.
+                await self._tell("enter")
             except _AWAY:
                 continue
             log.info("limits_in_valkey")
             _away.set(0)
             self._probe = None
+            if self._changes:
+                self._flush = asyncio.create_task(self._flush_all())
             return
 
 
-class LocalBuckets:
-    """The same buckets in this process, by the same rules as `take.lua`."""
-
-    def __init__(self, now_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000) -> None:
-        self._now_us = now_us
-        self._full_at: dict[str, int] = {}
-
-    def take(self, buckets: Sequence[Bucket]) -> RateAnswer:
-        """Takes one token from each bucket, or none from any."""
-        now = self._now_us()
-        refusals: list[tuple[int, int, int]] = []
-        grants: list[tuple[int, int, int]] = []
-        moments: dict[str, int] = {}
-        for bucket in buckets:
-            token = bucket.window_s * _US // bucket.size
-            owed = max(self._full_at.get(bucket.name, 0) - now, 0)
-            room = bucket.size * token - owed
-            if room < token:
-                refusals.append((token - room, bucket.size, owed))
-            else:
-                grants.append((room // token - 1, bucket.size, owed + token))
-                moments[bucket.name] = now + owed + token
-        if refusals:
-            retry, size, reset = max(refusals, key=lambda refusal: refusal[0])
-            return _answer(0, size, 0, reset, retry)
-        self._full_at |= moments
-        if len(self._full_at) > MAX_LOCAL_BUCKETS:
-            self._forget(now)
-        left, size, reset = min(grants, key=lambda grant: grant[0])
-        return _answer(1, size, left, reset, 0)
-
-    def _forget(self, now: int) -> None:
-        """Drops full buckets, and the oldest half where hardly any is full: they err in the caller's favour."""
-        self._full_at = {name: moment for name, moment in self._full_at.items() if moment > now}
-        while len(self._full_at) > MAX_LOCAL_BUCKETS // 2:
-            self._full_at.pop(next(iter(self._full_at)))
-
-
-def _answer(allowed: int, size: int, remaining: int, reset_us: int, retry_us: int) -> RateAnswer:
-    return RateAnswer(
-        allowed=allowed == 1,
-        limit=size,
-        remaining=remaining,
-        reset_s=reset_us / _US,
-        retry_after_s=retry_us / _US,
-    )
+def _unpack(requests: Sequence[_Request], flat: Sequence[int]) -> list[Taken]:
+    answers = []
+    at = 0
+    for request in requests:
+        end = at + 1 + len(request.limits)
+        answers.append(Taken(flat[at] == 1, flat[at + 1 : end]))
+        at = end
+    return answers

@@ -1,64 +1,106 @@
--- Takes tokens from token buckets, for many requests at once; each request takes one from each of its buckets, or none.
+-- All limits of many requests at once: what requests that have ended give back, then what new ones take. Each new one
+-- takes from all of its limits, or from none.
 --
--- KEYS: the buckets of all requests, one request after the other.
--- ARGV: for each request the number of its buckets, then for each bucket its size and its window in microseconds.
--- Answers five numbers for each request: allowed (1 or 0), size, remaining, microseconds until full, microseconds until
--- a token is there (0 if allowed). They tell of the bucket that refused, else of the one with the least left.
+-- KEYS: one name for each change, then the limits of all requests, one request after the other.
+-- ARGV: for how long slots last that nobody renews, in microseconds; the number of changes; for each change its kind and
+-- two values; for each request its member, the number of its limits and, for each of them, two numbers.
 --
--- A bucket is kept as the one moment at which it will be full (the "theoretical arrival time" of GCRA): a bucket of N
--- tokens that refills in W is a debt that shrinks with time, to which each token adds W/N.
+-- Changes: "give" (microseconds, what an empty bucket owes) lowers a bucket's debt, or raises it where negative;
+-- "free" (member, 0) ends the hold on a slot; "renew" (member, 0) prolongs one that is there; "enter" (member, 0) makes one.
+-- A bucket's numbers: what it owes when it is empty, and what the request adds to that, both in microseconds.
+-- The numbers of slots: how many there are, and -1. The member is what holds one.
+--
+-- Answers, for each request, 1 or 0 for allowed, and the level of each of its limits: microseconds owed, or slots taken.
+--
+-- A bucket is kept as the one moment at which it will be full. Slots are kept as a sorted set of members by the moment at
+-- which they are given up for lost: an edge that dies renews nothing.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local full_at = {}
+local lasts = tonumber(ARGV[1])
+local full_at, members, changed = {}, {}, {}
 local answers = {}
-local key, arg = 0, 0
 
-local function debt(name)
+local function owed(name)
   if full_at[name] == nil then
     full_at[name] = tonumber(redis.call('GET', name) or 0) or 0
   end
   return math.max(full_at[name] - now, 0)
 end
 
-while arg < #ARGV do
-  local buckets = tonumber(ARGV[arg + 1])
-  local allowed, size, remaining, reset, retry = 1, 0, -1, 0, 0
-  for i = 1, buckets do
-    local owed = debt(KEYS[key + i])
-    local of = tonumber(ARGV[arg + 2 * i])
-    -- Rounded down: N tokens must never owe more than the bucket holds.
-    local token = math.floor(tonumber(ARGV[arg + 2 * i + 1]) / of)
-    local room = of * token - owed
-    if room < token then
-      if allowed == 1 or token - room > retry then
-        size, remaining, reset, retry = of, 0, owed, token - room
-      end
-      allowed = 0
-    elseif allowed == 1 then
-      local left = math.floor(room / token) - 1
-      if remaining < 0 or left < remaining then
-        size, remaining, reset = of, left, owed + token
-      end
-    end
-  end
-  if allowed == 1 then
-    for i = 1, buckets do
-      local name = KEYS[key + i]
-      local token = math.floor(tonumber(ARGV[arg + 2 * i + 1]) / tonumber(ARGV[arg + 2 * i]))
-      full_at[name] = now + debt(name) + token
-    end
-  end
-  for _, number in ipairs({allowed, size, remaining, reset, retry}) do
-    answers[#answers + 1] = number
-  end
-  key = key + buckets
-  arg = arg + 1 + 2 * buckets
+local function owe(name, debt)
+  full_at[name] = now + debt
+  changed[name] = true
 end
 
-for name, moment in pairs(full_at) do
+local function taken(name)
+  if members[name] == nil then
+    redis.call('ZREMRANGEBYSCORE', name, '-inf', string.format('%.0f', now))
+    members[name] = redis.call('ZCARD', name)
+  end
+  return members[name]
+end
+
+local lost_at = string.format('%.0f', now + lasts)
+
+local function hold(name, member)
+  redis.call('ZADD', name, lost_at, member)
+  redis.call('PEXPIRE', name, math.ceil(lasts / 1000))
+end
+
+local changes = tonumber(ARGV[2])
+local arg = 2
+for i = 1, changes do
+  local name, kind, value = KEYS[i], ARGV[arg + 1], ARGV[arg + 2]
+  if kind == 'give' then
+    owe(name, math.min(math.max(owed(name) - tonumber(value), 0), tonumber(ARGV[arg + 3])))
+  elseif kind == 'free' then
+    redis.call('ZREM', name, value)
+  elseif kind == 'enter' or redis.call('ZSCORE', name, value) then
+    hold(name, value)
+  end
+  arg = arg + 3
+end
+
+local key = changes
+while arg < #ARGV do
+  local member, limits = ARGV[arg + 1], tonumber(ARGV[arg + 2])
+  arg = arg + 2
+  local allowed = 1
+  local levels = {}
+  for i = 1, limits do
+    local name, size, adds = KEYS[key + i], tonumber(ARGV[arg + 2 * i - 1]), tonumber(ARGV[arg + 2 * i])
+    if adds < 0 then
+      levels[i] = taken(name)
+      if levels[i] >= size then allowed = 0 end
+    else
+      levels[i] = owed(name)
+      if size - levels[i] < adds then allowed = 0 end
+    end
+  end
+  answers[#answers + 1] = allowed
+  for i = 1, limits do
+    local name, adds = KEYS[key + i], tonumber(ARGV[arg + 2 * i])
+    if allowed == 1 and adds < 0 then
+      levels[i] = levels[i] + 1
+      members[name] = levels[i]
+      hold(name, member)
+    elseif allowed == 1 then
+      levels[i] = levels[i] + adds
+      owe(name, levels[i])
+    end
+    answers[#answers + 1] = levels[i]
+  end
+  key = key + limits
+  arg = arg + 2 * limits
+end
+
+for name in pairs(changed) do
+  local moment = full_at[name]
   if moment > now then
     redis.call('SET', name, string.format('%.0f', moment), 'PX', math.ceil((moment - now) / 1000))
+  else
+    redis.call('DEL', name)
   end
 end
 return answers

@@ -2,7 +2,8 @@
 
 from hashlib import sha256
 
-from edge.limits.buckets import Bucket, Buckets, RateAnswer
+from edge.limits.buckets import Buckets
+from edge.limits.levels import Bucket, RateAnswer, summary
 
 
 class Throttle:
@@ -18,4 +19,5 @@ class Throttle:
         """
         # Hashed: a list of e-mails has no place in a cache.
         digest = sha256(subject.strip().lower().encode()).hexdigest()[:32]
-        return await self._buckets.take(Bucket(f"throttle:{name}:{digest}", limit, window_s))
+        bucket = Bucket(f"throttle:{name}:{digest}", limit, window_s)
+        return summary([bucket], await self._buckets.take(bucket))

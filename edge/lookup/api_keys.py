@@ -153,6 +153,9 @@ def unpack(resolved: auth_pb2.ResolvedApiKey) -> Caller:
         rpm_limit=key.rpm_limit if key.HasField("rpm_limit") else None,
         expire_time=from_proto(key.expire_time) if key.HasField("expire_time") else None,
         virtual_key=resolved.virtual_key,
+        tpm_limit=key.tpm_limit if key.HasField("tpm_limit") else None,
+        max_in_flight=key.max_in_flight if key.HasField("max_in_flight") else None,
+        keeps_answers=key.keeps_answers,
     )
 
 

@@ -19,3 +19,9 @@ class Caller:
     expire_time: datetime | None
     virtual_key: str = field(repr=False)
     """The key's LiteLLM virtual key. Empty: it has none."""
+    tpm_limit: int | None = None
+    """Tokens a minute for this key, beside the plan's limit. None: no limit of its own."""
+    max_in_flight: int | None = None
+    """Calls of this key that may run at the same time, beside the plan's limit. None: no limit of its own."""
+    keeps_answers: bool = False
+    """Whether answers to calls with an `Idempotency-Key` are kept for who calls again."""

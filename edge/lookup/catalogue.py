@@ -1,7 +1,7 @@
 """The catalogue as the edge keeps it: all models, plans and upstreams, in plain frozen objects."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,6 +11,9 @@ from kit.logs import get_logger
 from kit.timestamps import from_proto
 from privaterouter.catalog.v1 import catalog_pb2
 from privaterouter.catalog.v1.catalog_pb2_grpc import CatalogServiceStub
+
+_STICKINESS = {catalog_pb2.STICKY_PROMPT_PREFIX: "prompt_prefix", catalog_pb2.STICKY_USER: "user"}
+_DIALECTS = {catalog_pb2.DIALECT_RESPONSES: "responses", catalog_pb2.DIALECT_MESSAGES: "messages"}
 
 log = get_logger()
 
@@ -24,16 +27,22 @@ class Price:
     cached_input_nanos_per_mtok: int
     """As input where the catalogue names none."""
     output_nanos_per_mtok: int
+    cache_write_input_nanos_per_mtok: int = 0
+    """As input where the catalogue names none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a model is served."""
+    """Where a model is served, and how long a request may take there."""
 
     upstream_name: str
     upstream_model: str
     weight: int
     position: int
+    connect_timeout_s: float = 5.0
+    first_byte_timeout_s: float = 300.0
+    idle_timeout_s: float = 120.0
+    total_timeout_s: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,10 @@ class Model:
     create_time: datetime
     upstream_model: str
     """The model behind it, for people to read."""
+    fallback_models: tuple[str, ...] = ()
+    """Public names of those that answer in its place when none of its routes can, in this order; offered ones only."""
+    sticky: str = ""
+    """What keeps requests on the same route: `prompt_prefix`, `user`, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,10 @@ class Plan:
     allowed_models: frozenset[str]
     monthly_quota_tokens: int | None
     position: int
+    tpm: int | None = None
+    """Tokens a minute over all keys. None: no such limit."""
+    max_in_flight: int | None = None
+    """Calls that may run at the same time. None: no such limit."""
 
     def allows(self, public_name: str) -> bool:
         """Whether the plan allows this model."""
@@ -88,6 +105,12 @@ class Upstream:
     base_url: str
     credential: str = field(repr=False)
     virtual_keys: bool = False
+    max_in_flight: int = 0
+    """Requests that one edge sends it at the same time. 0: no limit."""
+    max_queued: int = 0
+    """Requests that may wait beyond that; as many as may run where the catalogue names no number."""
+    dialects: frozenset[str] = frozenset()
+    """Of `responses` and `messages` those that it speaks by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,19 +153,16 @@ class Catalogue:
 
 def unpack(answer: catalog_pb2.GetCatalogResponse) -> Snapshot:
     """The snapshot in an answer; disabled models are left out: to callers they do not exist."""
+    offered = {model.public_name: model for model in answer.models if model.status == catalog_pb2.MODEL_STATUS_ACTIVE}
     return Snapshot(
         version=answer.version,
-        models={
-            model.public_name: _model(model)
-            for model in answer.models
-            if model.status == catalog_pb2.MODEL_STATUS_ACTIVE
-        },
+        models={public_name: _model(model, offered) for public_name, model in offered.items()},
         plans={plan.id: _plan(plan) for plan in answer.plans},
         upstreams={upstream.name: _upstream(upstream) for upstream in answer.upstreams},
     )
 
 
-def _model(model: catalog_pb2.Model) -> Model:
+def _model(model: catalog_pb2.Model, offered: Container[str]) -> Model:
     price = model.price
     return Model(
         id=model.id,
@@ -164,13 +184,31 @@ def _model(model: catalog_pb2.Model) -> Model:
                 else price.input_nanos_per_mtok
             ),
             output_nanos_per_mtok=price.output_nanos_per_mtok,
+            cache_write_input_nanos_per_mtok=(
+                price.cache_write_input_nanos_per_mtok
+                if price.HasField("cache_write_input_nanos_per_mtok")
+                else price.input_nanos_per_mtok
+            ),
         ),
-        routes=tuple(
-            Route(route.upstream_name, route.upstream_model, max(route.weight, 1), route.position)
-            for route in sorted(model.routes, key=lambda route: route.position)
-        ),
+        routes=tuple(_route(route) for route in sorted(model.routes, key=lambda route: route.position)),
         create_time=from_proto(model.create_time),
         upstream_model=model.upstream_model,
+        fallback_models=tuple(name for name in model.fallback_models if name in offered),
+        sticky=_STICKINESS.get(model.sticky, ""),
+    )
+
+
+def _route(route: catalog_pb2.Route) -> Route:
+    """The route; an unset timeout has the contract's default."""
+    return Route(
+        upstream_name=route.upstream_name,
+        upstream_model=route.upstream_model,
+        weight=max(route.weight, 1),
+        position=route.position,
+        connect_timeout_s=(route.connect_timeout_ms or 5_000) / 1_000,
+        first_byte_timeout_s=(route.first_byte_timeout_ms or 300_000) / 1_000,
+        idle_timeout_s=(route.idle_timeout_ms or 120_000) / 1_000,
+        total_timeout_s=(route.total_timeout_ms or 3_600_000) / 1_000,
     )
 
 
@@ -186,6 +224,8 @@ def _plan(plan: catalog_pb2.Plan) -> Plan:
         allowed_models=frozenset(plan.allowed_models),
         monthly_quota_tokens=quota,
         position=plan.position,
+        tpm=plan.tpm if plan.HasField("tpm") else None,
+        max_in_flight=plan.max_in_flight if plan.HasField("max_in_flight") else None,
     )
 
 
@@ -196,6 +236,9 @@ def _upstream(upstream: catalog_pb2.Upstream) -> Upstream:
         base_url=upstream.base_url,
         credential=upstream.credential,
         virtual_keys=upstream.virtual_keys,
+        max_in_flight=upstream.max_in_flight,
+        max_queued=upstream.max_queued or upstream.max_in_flight,
+        dialects=frozenset(_DIALECTS[dialect] for dialect in upstream.dialects if dialect in _DIALECTS),
     )
 
 

@@ -148,6 +148,15 @@ class MoneyPath:
         """Asks billing anew for this account, whose credit or limits have changed."""
         self._credit.forget_refusals(account_id)
 
+    def free_nanos(self, account_id: str, api_key_id: str = "") -> int:
+        """Free credit of an account, or of one of its keys, on this worker; what others have is not known here."""
+        now_s = self._clock()
+        return sum(
+            pot.lease.free
+            for pot in self._book.pots(account_id)
+            if api_key_id in ("", pot.api_key_id) and pot.lease and pot.lease.usable(now_s, self._pace)
+        )
+
     async def start(self) -> None:
         """Begins to renew, report, ship and adopt."""
         self._tasks.start("money.renew", self._renewals.run)

@@ -4,6 +4,7 @@ from enum import IntEnum
 
 import msgspec
 
+from edge.lookup.catalogue import Price
 from kit.logs import get_logger
 from privaterouter.usage.v1.usage_pb2 import UsageRecord
 
@@ -20,6 +21,19 @@ class Status(IntEnum):
     ERROR = 3
     CANCELLED = 4
     INTERRUPTED = 5
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One try to have a request served; the fields of `usage.v1.Attempt`."""
+
+    upstream_name: str
+    upstream_model: str
+    http_status: int = 0
+    """0: it did not answer."""
+    error_code: str = ""
+    """Empty: it did not fail."""
+    duration_ms: int = 0
+    """To its failure, or to the head of the answer."""
 
 
 class Record(msgspec.Struct):
@@ -39,12 +53,14 @@ class Record(msgspec.Struct):
     price_version_id: str = ""
     input_nanos_per_mtok: int = 0
     cached_input_nanos_per_mtok: int = 0
+    cache_write_input_nanos_per_mtok: int = 0
     output_nanos_per_mtok: int = 0
     upstream_name: str = ""
     upstream_model: str = ""
     status: Status = Status.OPEN
     input_tokens: int = 0
     cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     cost_nanos: int = 0
@@ -59,6 +75,18 @@ class Record(msgspec.Struct):
     worker_id: str = ""
     lease_id: str = ""
     held_nanos: int = 0
+    served_model_public_name: str = ""
+    """The model that answered in the place of `model_public_name`. Empty: the same."""
+    attempts: tuple[Attempt, ...] = ()
+    """In order; the last one served it. Empty: one attempt, without a failure."""
+
+    def take_price(self, price: Price) -> None:
+        """The price that it is charged at."""
+        self.price_version_id = price.version_id
+        self.input_nanos_per_mtok = price.input_nanos_per_mtok
+        self.cached_input_nanos_per_mtok = price.cached_input_nanos_per_mtok
+        self.cache_write_input_nanos_per_mtok = price.cache_write_input_nanos_per_mtok
+        self.output_nanos_per_mtok = price.output_nanos_per_mtok
 
     def to_proto(self) -> UsageRecord:
         """The message for usage."""
@@ -66,6 +94,8 @@ class Record(msgspec.Struct):
         message.start_time.seconds, message.start_time.nanos = divmod(self.start_time_ns, _NANOS)
         if self.first_token_ms is not None:
             message.first_token_ms = self.first_token_ms
+        for attempt in self.attempts:
+            message.attempts.add(**msgspec.structs.asdict(attempt))
         return message
 
     def to_bytes(self) -> bytes:
@@ -78,7 +108,7 @@ class Record(msgspec.Struct):
             return Record(**kept).to_proto().SerializeToString()
 
 
-_SAME = tuple(name for name in Record.__struct_fields__ if name not in {"start_time_ns", "first_token_ms"})
+_SAME = tuple(name for name in Record.__struct_fields__ if name not in {"start_time_ns", "first_token_ms", "attempts"})
 """Fields that the message has under the same name and with the same value."""
 _ESSENTIAL = (
     "request_id",

@@ -47,6 +47,23 @@ _COST = {
     }
 }
 
+_HEADERS = [
+    {
+        "name": "x-privaterouter-max-cost-usd",
+        "in": "header",
+        "description": "The most that the call may cost, in dollars. The limit of the answer is lowered to what that "
+        "pays for (`x-privaterouter-max-tokens` in the answer says to what); too little for a useful one is a 400.",
+        "schema": {"type": "string", "examples": ["0.05"]},
+    },
+    {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A call that is repeated with the same key within a day runs and is paid once: the repeated one "
+        "gets its receipt, or its answer where the API key keeps answers, with `x-privaterouter-replayed: true`.",
+        "schema": {"type": "string", "maxLength": 255},
+    },
+]
+
 
 def paths() -> dict[str, Json]:
     """Path items of the inference endpoints."""
@@ -93,6 +110,7 @@ def _post(
             "tags": ["Inference"],
             "summary": summary,
             "description": description,
+            "parameters": _HEADERS,
             "requestBody": {
                 "required": True,
                 "content": {

@@ -11,6 +11,7 @@ from typing import Final
 from edge.errors import EdgeError
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Route, Upstream
+from edge.upstream.candidates import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,25 @@ class Target:
     headers: Mapping[str, str]
 
 
-def target(upstream: Upstream, route: Route, path: str, *, caller: Caller, request_id: str) -> Target:
-    """The target of a request to `path`, such as `/chat/completions`.
+def usable(candidates: tuple[Candidate, ...], caller: Caller) -> tuple[Candidate, ...]:
+    """Those that can be asked in the caller's name. EdgeError `upstream_unconfigured` where none can."""
+    if caller.virtual_key or not any(candidate.upstream.virtual_keys for candidate in candidates):
+        return candidates
+    able = tuple(candidate for candidate in candidates if not _wants_virtual_key(candidate.upstream))
+    if not able:
+        raise EdgeError(
+            "upstream_unconfigured",
+            "This API key is not known to the upstream (no LiteLLM virtual key). Delete it and create a new one.",
+        )
+    return able
 
-    EdgeError `upstream_unconfigured` where the upstream wants a virtual key and the caller's API key has none.
-    """
+
+def _wants_virtual_key(upstream: Upstream) -> bool:
+    return upstream.kind == "litellm" and upstream.virtual_keys
+
+
+def target(upstream: Upstream, route: Route, path: str, *, caller: Caller, request_id: str) -> Target:
+    """The target of a request to `path`, such as `/chat/completions`, at one that is usable."""
     headers = {"content-type": "application/json", "accept-encoding": "identity", "x-request-id": request_id}
     credential = _CREDENTIALS[upstream.kind](upstream, caller)
     if credential:
@@ -40,14 +55,7 @@ def _own(upstream: Upstream, _caller: Caller) -> str:
 
 
 def _virtual(upstream: Upstream, caller: Caller) -> str:
-    if not upstream.virtual_keys:
-        return upstream.credential
-    if not caller.virtual_key:
-        raise EdgeError(
-            "upstream_unconfigured",
-            "This API key is not known to the upstream (no LiteLLM virtual key). Delete it and create a new one.",
-        )
-    return caller.virtual_key
+    return caller.virtual_key if upstream.virtual_keys else upstream.credential
 
 
 _CREDENTIALS: Final[Mapping[str, Callable[[Upstream, Caller], str]]] = {

@@ -6,12 +6,12 @@ UpstreamError
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 
-CONNECT_TIMEOUT_S = 5.0
 # Shorter than the five seconds after which uvicorn and cpp-httplib close an idle connection: one that the server is
 # just closing would fail the request that is sent on it.
 KEEP_ALIVE_S = 4.0
@@ -59,8 +59,16 @@ class Response(Protocol):
 class Client(Protocol):
     """Sends requests to upstreams."""
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, sent: Callable[[], None]) -> Response:
-        """Sends a request and waits for the head of the answer. Raises Unreachable or Broken. No time limit.
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        connect_timeout_s: float,
+        sent: Callable[[], None],
+    ) -> Response:
+        """Sends a request and waits, for as long as it takes, for the head of the answer. Unreachable or Broken.
 
         `sent` is called when it goes out: until then the upstream knows nothing of it.
         """
@@ -81,6 +89,11 @@ class _Body(aiohttp.BytesPayload):
     async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
         self._sent()
         await super().write_with_length(writer, content_length)
+
+
+@lru_cache(maxsize=256)
+def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
 
 
 class _AiohttpResponse:
@@ -114,17 +127,31 @@ class AiohttpClient:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=10)
         self._session = aiohttp.ClientSession(
             connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S),
+            timeout=aiohttp.ClientTimeout(total=None),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=("User-Agent", "Accept"),
             read_bufsize=READ_BUFFER_BYTES,
             auto_decompress=False,
         )
 
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes, sent: Callable[[], None]) -> Response:
+    async def post(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        connect_timeout_s: float,
+        sent: Callable[[], None],
+    ) -> Response:
         """As Client says."""
         try:
-            response = await self._session.post(url, data=_Body(body, sent), headers=headers, allow_redirects=False)
+            response = await self._session.post(
+                url,
+                data=_Body(body, sent),
+                headers=headers,
+                allow_redirects=False,
+                timeout=_timeout(connect_timeout_s),
+            )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -6,8 +6,10 @@ from typing import Final
 import msgspec
 
 from edge.errors import EdgeError
+from edge.upstream import ollama
 from edge.upstream.adapters import Target
 from edge.upstream.client import Response, Unreachable, UpstreamError
+from kit.ollama import pull_command
 
 # The request itself is at fault: too long, of a wrong schema. All else is between us and the upstream.
 _ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
@@ -46,15 +48,48 @@ class UpstreamRefusal(EdgeError):
             self.code = code
 
 
+class ModelMissing(EdgeError):
+    """The upstream lacks the model, so nothing ran: another upstream may have it.
+
+    The client learns that it is the operator's turn; what to type stands in the cause, which is for the log.
+    """
+
+    def __init__(self, target: Target, public_name: str) -> None:
+        super().__init__(
+            "upstream_unconfigured",
+            f"The model {public_name!r} is not installed on its server: the operator of this gateway has to pull it "
+            "there. Nothing was charged. Use another model until then.",
+        )
+        model, upstream = target.upstream_model, target.upstream.name
+        self.__cause__ = LookupError(f"{model} is missing on {upstream}; there: {pull_command(model)}")
+
+
 def from_failure(error: UpstreamError) -> EdgeError:
     """The answer when no answer came."""
     if isinstance(error, Unreachable):
-        return EdgeError(
-            "upstream_unavailable",
-            "No server for this model can be reached right now. Nothing was charged. Try again in a moment.",
-            headers={"retry-after": "1"},
-        )
+        return unreachable()
     return upstream_failed("The model's server broke the connection.")
+
+
+def unreachable() -> EdgeError:
+    """The answer when there is nobody to ask."""
+    return EdgeError(
+        "upstream_unavailable",
+        "No server for this model can be reached right now. Nothing was charged. Try again in a moment.",
+        headers={"retry-after": "1"},
+    )
+
+
+async def read_all(response: Response, most: int) -> bytes:
+    """The rest of a body. EdgeError `upstream_failed` where it is longer than `most` bytes; Broken."""
+    pieces = []
+    size = 0
+    while piece := await response.read():
+        size += len(piece)
+        if size > most:
+            raise upstream_failed("The model's server sent an answer without end.")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def upstream_failed(what: str) -> EdgeError:
@@ -70,6 +105,9 @@ def upstream_timeout() -> EdgeError:
 def from_status(response: Response, body: bytes, *, target: Target, public_name: str) -> EdgeError:
     """The answer to an upstream's error status; `body` may be any bytes."""
     status = response.status
+    is_ollama = target.upstream.kind == "ollama"
+    if is_ollama and ollama.lacks_model(status, read_error(body).message or ""):
+        return ModelMissing(target, public_name)
     if status in _ABOUT_THE_REQUEST:
         said = read_error(body)
         message = hide(said.message or "The model's server refused the request.", target, public_name)
@@ -80,7 +118,8 @@ def from_status(response: Response, body: bytes, *, target: Target, public_name:
             "upstream_unconfigured",
             "The upstream does not accept this API key's virtual key. Delete the key and create a new one.",
         )
-    if status == 429:
+    # Ollama answers 503 when its queue is full: https://github.com/ollama/ollama/blob/main/docs/faq.mdx
+    if status == 429 or (is_ollama and status == 503):
         return EdgeError(
             "upstream_unavailable",
             "The model's servers are busy. Nothing was charged. Try again in a moment.",
@@ -116,6 +155,8 @@ def hide(text: str, target: Target, public_name: str) -> str:
     host = target.upstream.base_url.partition("://")[2]
     for name in {host, host.partition(":")[0]} - {""}:
         text = text.replace(name, "***")
-    if target.upstream_model:
+    if target.upstream.kind == "ollama" and target.upstream_model:
+        text = ollama.spoken(target.upstream_model).sub(lambda _: public_name, text)
+    elif target.upstream_model:
         text = text.replace(target.upstream_model, public_name)
     return text[:_MAX_MESSAGE]

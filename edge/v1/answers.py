@@ -3,6 +3,7 @@
 Each answer counts the larger of its deltas that carry text, reasoning or tool arguments, and a fifth of their bytes.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ class Delta(msgspec.Struct):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-    tool_calls: list[ToolCall] | None = None
+    tool_calls: Sequence[ToolCall] | None = None
     function_call: Function | None = None
 
 
@@ -50,7 +51,7 @@ class Chunk(msgspec.Struct):
     id: str | None = None
     created: int | None = None
     model: str | None = None
-    choices: list[Choice] | None = None
+    choices: Sequence[Choice] | None = None
     usage: msgspec.Raw = _NULL
     error: msgspec.Raw = _NULL
 
@@ -65,14 +66,23 @@ class Chunk(msgspec.Struct):
         return bytes(self.error) != b"null"
 
 
+class _OddChoice(msgspec.Struct):
+    """A choice whose text has another shape: a list of parts (Mistral), arguments that are an object (Ollama)."""
+
+    index: int | None = None
+    finish_reason: str | None = None
+
+
 _decode = msgspec.json.Decoder(Chunk).decode
 _decode_loosely = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_odd_choices = msgspec.json.Decoder(list[_OddChoice]).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 def read_chunk(data: bytes) -> Chunk:
     """A chunk or whole answer. ValueError where it is no JSON object.
 
-    An object with choices of another shape is kept for its usage and error; it counts as one delta without text.
+    An object with choices of another shape is kept for the rest; each choice counts as one delta without text.
     """
     try:
         return _decode(data)
@@ -84,30 +94,48 @@ def read_chunk(data: bytes) -> Chunk:
         fields = _decode_loosely(data)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise ValueError(f"no JSON object: {error}") from None
-    unread = [Choice(delta=Delta(content=" "))] if "choices" in fields else None
-    return Chunk(choices=unread, usage=fields.get("usage", _NULL), error=fields.get("error", _NULL))
+    return Chunk(
+        model=_text(fields.get("model", _NULL)),
+        choices=_odd_choices(fields["choices"]) if "choices" in fields else None,
+        usage=fields.get("usage", _NULL),
+        error=fields.get("error", _NULL),
+    )
+
+
+def _odd_choices(raw: msgspec.Raw) -> list[Choice]:
+    try:
+        odd = _decode_odd_choices(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        odd = [_OddChoice()]
+    unread = Delta(content=" ")
+    return [Choice(index=choice.index or 0, delta=unread, finish_reason=choice.finish_reason) for choice in odd]
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    try:
+        return _decode_text(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
 
 
 class Counter:
     """Our own count of the output of one request, over all of its answers."""
 
-    __slots__ = ("_bytes", "_deltas")
+    __slots__ = ("_said", "output_tokens")
 
     def __init__(self) -> None:
-        self._deltas: dict[int, int] = {}
-        self._bytes: dict[int, int] = {}
+        self._said: dict[int, tuple[int, int]] = {}
+        """Deltas and bytes of each answer."""
+        self.output_tokens = 0
+        """Tokens so far."""
 
     def add(self, choice: Choice) -> None:
         """Counts one delta, or one whole answer."""
         added = _text_bytes(choice)
         if added:
-            self._deltas[choice.index] = self._deltas.get(choice.index, 0) + 1
-            self._bytes[choice.index] = self._bytes.get(choice.index, 0) + added
-
-    @property
-    def output_tokens(self) -> int:
-        """Tokens so far."""
-        return sum(max(deltas, self._bytes[index] // 5) for index, deltas in self._deltas.items())
+            deltas, size = self._said.get(choice.index, (0, 0))
+            self._said[choice.index] = deltas + 1, size + added
+            self.output_tokens += max(deltas + 1, (size + added) // 5) - max(deltas, size // 5)
 
 
 def _text_bytes(choice: Choice) -> int:

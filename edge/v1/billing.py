@@ -31,10 +31,11 @@ class Ending:
 
 def price_of(usage: Usage, price: Price) -> int:
     """Nano-dollars for a usage at a price, rounded up once; numbers beyond int64 cost the highest that fits."""
-    fresh = usage.input_tokens - usage.cached_input_tokens
+    fresh = usage.input_tokens - usage.cached_input_tokens - usage.cache_write_input_tokens
     total = (
         fresh * price.input_nanos_per_mtok
         + usage.cached_input_tokens * price.cached_input_nanos_per_mtok
+        + usage.cache_write_input_tokens * price.cache_write_input_nanos_per_mtok
         + usage.output_tokens * price.output_nanos_per_mtok
     )
     return min(MAX_NANOS, -(-total // TOKENS_PER_MTOK))
@@ -48,13 +49,16 @@ def our_count(counter: Counter, bounds: Bounds) -> Usage:
 
 def note_progress(exchange: Exchange) -> None:
     """Keeps the open record's tokens and cost up to date: what is charged if this process dies now."""
-    _note(exchange.record, our_count(exchange.counter, exchange.plan.bounds), exchange.plan.model.price)
+    if exchange.outgoing is not None:
+        _note(exchange.record, our_count(exchange.counter, exchange.outgoing.bounds), exchange.outgoing.model.price)
 
 
-def note_ending(exchange: Exchange, ending: Ending, *, now_s: float) -> None:
-    """Makes the record final."""
+def note_ending(exchange: Exchange, ending: Ending, *, now_s: float) -> Usage:
+    """Makes the record final; what was used."""
     record = exchange.record
-    _note(record, _used(exchange, ending.status), exchange.plan.model.price)
+    usage = _used(exchange, ending.status)
+    if exchange.outgoing is not None:
+        _note(record, usage, exchange.outgoing.model.price)
     record.status = ending.status
     record.latency_ms = max(0, round((now_s - exchange.started_s) * 1000))
     if exchange.first_token_s is not None:
@@ -65,6 +69,7 @@ def note_ending(exchange: Exchange, ending: Ending, *, now_s: float) -> None:
         record.error_code = ending.error.code
     if ending.status is Status.ERROR:
         record.uncharged_nanos, record.cost_nanos = record.cost_nanos, 0
+    return usage
 
 
 def _used(exchange: Exchange, status: Status) -> Usage:
@@ -72,15 +77,15 @@ def _used(exchange: Exchange, status: Status) -> Usage:
     said = exchange.usage and read_usage(exchange.usage, text_delivered=delivered > 0)
     if said:
         return said
-    bounds = exchange.plan.bounds
-    if not exchange.forwarded or (status is Status.ERROR and not delivered):
+    if exchange.outgoing is None or not exchange.forwarded or (status is Status.ERROR and not delivered):
         return Usage(0, 0)
-    return Usage(bounds.prompt_estimate, delivered, estimated=True)
+    return Usage(exchange.outgoing.bounds.prompt_estimate, delivered, estimated=True)
 
 
 def _note(record: Record, usage: Usage, price: Price) -> None:
     record.input_tokens = usage.input_tokens
     record.cached_input_tokens = usage.cached_input_tokens
+    record.cache_write_input_tokens = usage.cache_write_input_tokens
     record.output_tokens = usage.output_tokens
     record.reasoning_tokens = usage.reasoning_tokens
     record.estimated = usage.estimated

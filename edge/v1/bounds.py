@@ -53,7 +53,9 @@ class Bounds:
 
 
 def _input_price(model: Model) -> int:
-    return max(model.price.input_nanos_per_mtok, model.price.cached_input_nanos_per_mtok)
+    """The dearest class that a prompt token can be of."""
+    price = model.price
+    return max(price.input_nanos_per_mtok, price.cached_input_nanos_per_mtok, price.cache_write_input_nanos_per_mtok)
 
 
 def _cost(bounds: Bounds, model: Model, limit_tokens: int) -> int:
@@ -70,10 +72,7 @@ def _limit(inputs: ChatInputs | CompletionInputs, model: Model) -> int:
 
 def bound_chat(inputs: ChatInputs, model: Model, body_bytes: int) -> Bounds:
     """Bounds of a chat completion."""
-    images, link_bytes = count_images(inputs.messages)
-    shaped = any(bytes(raw) != b"null" for raw in (inputs.tools, inputs.functions, inputs.response_format))
-    constants = model.template_tokens + (model.tools_tokens if shaped else 0) + images * model.image_tokens
-    text_bytes = max(0, body_bytes - link_bytes)
+    text_bytes, constants = _measure_chat(inputs, model, body_bytes)
     return Bounds(
         prompt_tokens=min(model.context_tokens, text_bytes + constants),
         prompt_estimate=min(model.context_tokens, text_bytes // 5 + constants),
@@ -81,6 +80,20 @@ def bound_chat(inputs: ChatInputs, model: Model, body_bytes: int) -> Bounds:
         answers=max(inputs.n or 1, inputs.best_of or 1),
         choices=inputs.n or 1,
     )
+
+
+def estimate_chat(inputs: ChatInputs, model: Model, body_bytes: int) -> int:
+    """Our count of the prompt of a chat completion, however long it is."""
+    text_bytes, constants = _measure_chat(inputs, model, body_bytes)
+    return text_bytes // 5 + constants
+
+
+def _measure_chat(inputs: ChatInputs, model: Model, body_bytes: int) -> tuple[int, int]:
+    """Bytes of text, and the tokens of all else."""
+    images, link_bytes = count_images(inputs.messages)
+    shaped = any(bytes(raw) != b"null" for raw in (inputs.tools, inputs.functions, inputs.response_format))
+    constants = model.template_tokens + (model.tools_tokens if shaped else 0) + images * model.image_tokens
+    return max(0, body_bytes - link_bytes), constants
 
 
 def bound_completion(inputs: CompletionInputs, model: Model, body_bytes: int) -> Bounds:

@@ -1,4 +1,4 @@
-"""The inference endpoints of `/v1`: what each reads of its body, and what bounds its cost."""
+"""The inference endpoints of `/v1`: what each reads of its body, what bounds its cost, and how errors are told."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,23 +6,50 @@ from typing import Final
 
 import msgspec
 
+from edge.dialects.errors import anthropic_error_body, chat_failure, messages_failure, responses_failure
+from edge.dialects.messages_native import check_messages
+from edge.dialects.messages_request import messages_to_chat
+from edge.dialects.responses_native import check_responses
+from edge.dialects.responses_request import responses_to_chat
+from edge.errors import EdgeError
 from edge.lookup.catalogue import Model
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
+from edge.v1.denied import refuse_denied
+from edge.v1.envelope import Envelope, read_request
 from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, Inputs, decode
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """A request as the hot path works with it: one for chat completions, completions or embeddings."""
+
+    inputs: Inputs
+    bound: Callable[[Model], Bounds]
+    envelope: Envelope
+    native: Envelope | None = None
+    """As the client sent it, for upstreams that speak its dialect themselves. None: it was in no other dialect."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """`name` stands on usage records, `path` follows `/v1`, `kind` is the kind of model that it takes.
 
-    `read` gives a body's inputs and how to bound their cost for a model: EdgeError `invalid_body` where it can't.
+    `read` gives a body's question: EdgeError `invalid_body` where it has none.
     """
 
     name: str
     path: str
     kind: str
     streams: bool
-    read: Callable[[bytes], tuple[Inputs, Callable[[Model], Bounds]]]
+    read: Callable[[bytes], Question]
+    dialect: str = ""
+    """What an upstream must speak to get it as it came. Empty: every upstream does."""
+    forwards: str = ""
+    """The path at upstreams that do not speak the dialect. Empty: the same."""
+    error_body: Callable[[EdgeError], bytes] = EdgeError.body
+    """An error in the place of an answer."""
+    failure: Callable[[EdgeError], bytes] = chat_failure
+    """An error in a stream of which nothing has come yet, with what ends it."""
 
 
 _chat = msgspec.json.Decoder(ChatInputs)
@@ -30,25 +57,82 @@ _completion = msgspec.json.Decoder(CompletionInputs)
 _embedding = msgspec.json.Decoder(EmbeddingInputs)
 
 
-def _read_chat(body: bytes) -> tuple[Inputs, Callable[[Model], Bounds]]:
+def _read_chat(body: bytes) -> Question:
+    envelope = _envelope(body)
     inputs = decode(_chat, body)
-    return inputs, lambda model: bound_chat(inputs, model, len(body))
+    return Question(inputs, lambda model: bound_chat(inputs, model, len(body)), envelope)
 
 
-def _read_completion(body: bytes) -> tuple[Inputs, Callable[[Model], Bounds]]:
+def _read_completion(body: bytes) -> Question:
+    envelope = _envelope(body)
     inputs = decode(_completion, body)
-    return inputs, lambda model: bound_completion(inputs, model, len(body))
+    return Question(inputs, lambda model: bound_completion(inputs, model, len(body)), envelope)
 
 
-def _read_embedding(body: bytes) -> tuple[Inputs, Callable[[Model], Bounds]]:
+def _read_embedding(body: bytes) -> Question:
+    envelope = _envelope(body)
     inputs = decode(_embedding, body)
-    return inputs, lambda model: bound_embedding(inputs, model, len(body))
+    return Question(inputs, lambda model: bound_embedding(inputs, model, len(body)), envelope)
 
 
-CHAT: Final = Endpoint("chat.completions", "/chat/completions", "chat", streams=True, read=_read_chat)
-COMPLETIONS: Final = Endpoint("completions", "/completions", "chat", streams=True, read=_read_completion)
-EMBEDDINGS: Final = Endpoint("embeddings", "/embeddings", "embedding", streams=False, read=_read_embedding)
+def _envelope(body: bytes, *, but_for: str = "") -> Envelope:
+    envelope = read_request(body)
+    refuse_denied(name for name in envelope.raw if name != but_for)
+    return envelope
+
+
+def _read_translated(
+    body: bytes, *, check: Callable[[bytes], None], translate: Callable[[bytes], bytes], limit: str
+) -> Question:
+    """A request of another dialect as one for chat completions; the longer of the two bounds the prompt."""
+    native = _envelope(body, but_for=limit)
+    check(body)
+    chat = translate(body)
+    envelope = _envelope(chat)
+    inputs = decode(_chat, chat)
+    most_bytes = max(len(body), len(chat))
+    return Question(inputs, lambda model: bound_chat(inputs, model, most_bytes), envelope, native)
+
+
+def _read_responses(body: bytes) -> Question:
+    return _read_translated(body, check=check_responses, translate=responses_to_chat, limit="max_output_tokens")
+
+
+def _read_messages(body: bytes) -> Question:
+    return _read_translated(body, check=check_messages, translate=messages_to_chat, limit="max_tokens")
+
+
+CHAT: Final = Endpoint(
+    name="chat.completions", path="/chat/completions", kind="chat", streams=True, read=_read_chat
+)
+COMPLETIONS: Final = Endpoint(
+    name="completions", path="/completions", kind="chat", streams=True, read=_read_completion
+)
+EMBEDDINGS: Final = Endpoint(
+    name="embeddings", path="/embeddings", kind="embedding", streams=False, read=_read_embedding
+)
+RESPONSES: Final = Endpoint(
+    name="responses",
+    path="/responses",
+    kind="chat",
+    streams=True,
+    read=_read_responses,
+    dialect="responses",
+    forwards=CHAT.path,
+    failure=responses_failure,
+)
+MESSAGES: Final = Endpoint(
+    name="messages",
+    path="/messages",
+    kind="chat",
+    streams=True,
+    read=_read_messages,
+    dialect="messages",
+    forwards=CHAT.path,
+    error_body=anthropic_error_body,
+    failure=messages_failure,
+)
 
 ENDPOINTS: Final[Mapping[str, Endpoint]] = {
-    f"/v1{endpoint.path}": endpoint for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS)
+    f"/v1{endpoint.path}": endpoint for endpoint in (CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, MESSAGES)
 }

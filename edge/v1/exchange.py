@@ -2,16 +2,19 @@
 
 import asyncio
 import enum
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Never, TypeVar
 
 import msgspec
 
-from edge.lookup.catalogue import Model
+from edge.dialects.translator import Translator
+from edge.errors import EdgeError
+from edge.lookup.catalogue import Model, Route
 from edge.money.holds import Hold
 from edge.money.records import Record
 from edge.upstream.adapters import Target
+from edge.upstream.candidates import Candidate
 from edge.v1.answers import Counter
 from edge.v1.bounds import Bounds
 from edge.v1.reply import Reply
@@ -36,16 +39,35 @@ class Interrupted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is known of an exchange when it begins, and stays so."""
+class Outgoing:
+    """A request as one candidate gets it."""
 
-    model: Model
+    candidate: Candidate
     target: Target
     body: bytes
     bounds: Bounds
+    """Of the candidate's model, at the limit that its money pays for."""
+    translator: Translator
+
+    @property
+    def model(self) -> Model:
+        """The model that answers, and whose price counts."""
+        return self.candidate.model
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of an exchange when it begins, and stays so."""
+
+    candidates: tuple[Candidate, ...]
+    """Who may answer, in order."""
+    failure: Callable[[EdgeError], bytes]
+    """An error in the stream before anybody was asked."""
+    prepare: Callable[[Candidate], Outgoing]
+    """Makes the request for one of them."""
     streamed: bool
-    shows_usage: bool
-    """Whether the client asked for the usage chunk of a stream."""
+    sticky_key: str
+    """What it has in common with the requests that should meet the same upstream. Empty: nothing."""
 
 
 class Exchange:
@@ -56,6 +78,8 @@ class Exchange:
         self.reply = reply
         self.hold = hold
         self.record = record
+        self.outgoing: Outgoing | None = None
+        """The present try. None: no candidate was chosen yet."""
         self.counter = Counter()
         self.forwarded = False
         """Whether the request was on its way to an upstream."""
@@ -64,12 +88,16 @@ class Exchange:
         self.finished: set[int] = set()
         """Answers whose finish reason has come."""
         self.started_s = started_s
+        self.heard_from = False
+        """Whether the upstream has begun to answer."""
         self.quiet_since_s = started_s
         """When something last arrived from the upstream."""
         self.beaten_s = started_s
         """When the client last got something."""
         self.first_token_s: float | None = None
         self.cause: Cause | None = None
+        self.asked: tuple[float, asyncio.Timeout] | None = None
+        """While the head of an answer is awaited: since when, and what ends that."""
         self._waiting: asyncio.Task[object] | None = None
 
     def interrupt(self, cause: Cause) -> None:
@@ -104,12 +132,21 @@ class Exchange:
     @property
     def is_finished(self) -> bool:
         """Whether every answer has said why it ended; only the usage may still come."""
-        return len(self.finished) >= self.plan.bounds.choices
+        return self.outgoing is not None and len(self.finished) >= self.outgoing.bounds.choices
 
     @property
     def is_waiting(self) -> bool:
         """Whether it waits for its upstream, and not for its client."""
         return self._waiting is not None
+
+    def begin(self, outgoing: Outgoing) -> None:
+        """Notes who is asked now, and at whose price."""
+        self.outgoing = outgoing
+        record, candidate = self.record, outgoing.candidate
+        record.upstream_name, record.upstream_model = candidate.upstream.name, candidate.route.upstream_model
+        if candidate.model.public_name != record.model_public_name:
+            record.served_model_public_name = candidate.model.public_name
+            record.take_price(candidate.model.price)
 
     def note_forwarded(self) -> None:
         """Notes that the request is on its way to the upstream: whoever leaves from now on pays for the prompt."""
@@ -117,26 +154,32 @@ class Exchange:
 
     def heard(self, now_s: float) -> None:
         """Notes that the upstream said something."""
+        self.heard_from = True
         self.quiet_since_s = self.beaten_s = now_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long an exchange waits, in seconds."""
+    """How an exchange is looked after, in seconds; how long it may take stands on its route."""
 
-    first_byte_s: float = 300.0
-    idle_s: float = 120.0
-    total_s: float = 3600.0
     keep_alive_s: float = 15.0
     usage_s: float = 1.0
     tick_s: float = 1.0
 
 
 class Running:
-    """All exchanges of this process: one timer looks after them, and the drain waits for them."""
+    """All exchanges of this process: one timer looks after them, and the drain waits for them.
 
-    def __init__(self, patience: Patience) -> None:
+    `first_byte_s` says how long a route may take for the head of its answer, at a time of the loop's clock.
+    """
+
+    def __init__(
+        self,
+        patience: Patience,
+        first_byte_s: Callable[[Route, float], float] = lambda route, _: route.first_byte_timeout_s,
+    ) -> None:
         self.patience: Final = patience
+        self._first_byte_s = first_byte_s
         self._exchanges: set[Exchange] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -175,12 +218,24 @@ class Running:
             self._look_after(exchange, now)
 
     def _look_after(self, exchange: Exchange, now_s: float) -> None:
-        patience = self.patience
-        silent_s = now_s - exchange.quiet_since_s
-        before_first = exchange.quiet_since_s == exchange.started_s
-        limit_s = patience.first_byte_s if before_first else patience.idle_s
-        if (exchange.is_waiting and silent_s > limit_s) or now_s - exchange.started_s > patience.total_s:
+        if _is_over(exchange, now_s):
             exchange.interrupt(Cause.TIMEOUT)
-        elif exchange.plan.streamed and now_s - exchange.beaten_s >= patience.keep_alive_s:
+            return
+        if exchange.asked is not None and exchange.outgoing is not None:
+            since_s, ends = exchange.asked
+            if now_s - since_s > self._first_byte_s(exchange.outgoing.candidate.route, now_s):
+                exchange.asked = None
+                ends.reschedule(now_s)
+        if exchange.plan.streamed and now_s - exchange.beaten_s >= self.patience.keep_alive_s:
             exchange.beaten_s = now_s
             exchange.reply.keep_alive()
+
+
+def _is_over(exchange: Exchange, now_s: float) -> bool:
+    """Whether it has taken too long; until the head of the answer, each try has a limit of its own."""
+    if exchange.outgoing is None:
+        return False
+    route = exchange.outgoing.candidate.route
+    silent_s = now_s - exchange.quiet_since_s
+    is_idle = exchange.heard_from and exchange.is_waiting and silent_s > route.idle_timeout_s
+    return is_idle or now_s - exchange.started_s > route.total_timeout_s

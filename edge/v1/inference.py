@@ -1,8 +1,7 @@
 """The hot path: admits an inference request, holds its money, has it answered, and notes what it cost."""
 
 import asyncio
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -12,26 +11,27 @@ from starlette.types import Receive, Scope, Send
 from edge.errors import EdgeError, internal_error
 from edge.limits.rates import Rates
 from edge.lookup.callers import Caller
-from edge.lookup.catalogue import Model, Snapshot
+from edge.lookup.catalogue import Model
 from edge.money.holds import Hold
 from edge.money.path import MoneyPath
 from edge.money.records import Record, Status
-from edge.upstream.adapters import Target, target
+from edge.upstream.adapters import usable
+from edge.upstream.candidates import Candidate, candidates
 from edge.upstream.client import Client
+from edge.upstream.fleet import Fleet
 from edge.v1.billing import Ending, note_ending
 from edge.v1.bounds import Bounds
 from edge.v1.callers import Callers, find_model
 from edge.v1.conversation import converse
-from edge.v1.denied import refuse_denied
-from edge.v1.endpoints import Endpoint
-from edge.v1.envelope import Envelope, read_request, splice
+from edge.v1.endpoints import Endpoint, Question
 from edge.v1.exchange import Cause, Exchange, Plan, Running
-from edge.v1.inputs import Inputs
+from edge.v1.forwarding import Forwarding
 from edge.v1.limiting import show_rate, too_many
 from edge.v1.metrics import REFUSED, count_ended
 from edge.v1.reply import Reply
 from edge.v1.requests import ClientGone, read_body
-from edge.v1.routing import choose_route
+from edge.v1.sticky import sticky_key
+from edge.v1.usage import Usage
 from kit.logs import get_logger
 from kit.money import format_usd
 
@@ -46,10 +46,10 @@ class Parts:
     rates: Rates
     money: MoneyPath
     client: Client
+    fleet: Fleet
     running: Running
     new_id: Callable[[], UUID]
     now_ns: Callable[[], int]
-    random: Callable[[], float]
     max_body_bytes: int = 32 * 1024 * 1024
 
 
@@ -58,11 +58,23 @@ class _Asked:
     """A request that may be forwarded, but for its money."""
 
     caller: Caller
-    envelope: Envelope
-    inputs: Inputs
+    question: Question
     model: Model
-    bounds: Bounds
-    target: Target
+    candidates: tuple[Candidate, ...]
+    models: tuple[Model, ...]
+    """All that may answer: the one that was asked for, and those that may answer in its place."""
+    bounds: Mapping[str, Bounds]
+    """By public name."""
+
+    @property
+    def full_nanos(self) -> int:
+        """What is held for the whole of it, at the dearest of the models."""
+        return max(self.bounds[model.public_name].full_nanos(model) for model in self.models)
+
+    @property
+    def least_nanos(self) -> int:
+        """What the least useful answer costs, at the dearest of the models."""
+        return max(self.bounds[model.public_name].least_nanos(model) for model in self.models)
 
 
 class Inference:
@@ -74,46 +86,47 @@ class Inference:
     async def __call__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         request_id = str(self._parts.new_id())
-        reply = Reply(send, request_id=request_id)
+        reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
         try:
-            asked = await self._admit(endpoint, scope, receive, reply, request_id)
+            asked = await self._admit(endpoint, scope, receive, reply)
             exchange = await self._begin(endpoint, asked, reply, request_id, started_s)
         except ClientGone:
             return
         except EdgeError as error:
             REFUSED.labels(error.code).inc()
-            await reply.fail(error)
+            await reply.fail(error, last=endpoint.failure)
             return
         except Exception:
             log.exception("inference_failed", request_id=request_id)
-            await reply.fail(internal_error())
+            await reply.fail(internal_error(), last=endpoint.failure)
             return
         await self._run(exchange, receive)
 
-    async def _admit(self, endpoint: Endpoint, scope: Scope, receive: Receive, reply: Reply, request_id: str) -> _Asked:
+    async def _admit(self, endpoint: Endpoint, scope: Scope, receive: Receive, reply: Reply) -> _Asked:
         parts = self._parts
         caller = await parts.callers.identify(scope["headers"])
         body = await read_body(scope["headers"], receive, most=parts.max_body_bytes)
-        envelope = read_request(body)
-        refuse_denied(envelope.raw)
-        inputs, bound = endpoint.read(body)
+        question = endpoint.read(body)
         plan, snapshot = await parts.callers.plan_of(caller)
-        model = find_model(inputs.model, caller=caller, plan=plan, snapshot=snapshot)
+        model = find_model(question.inputs.model, caller=caller, plan=plan, snapshot=snapshot)
         if model.kind != endpoint.kind:
             raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
-        bounds = bound(model)
+        bound = question.bound(model)
         rate = await parts.rates.check(caller.account_id, plan.rpm, caller.api_key_id, caller.rpm_limit)
         show_rate(reply.headers, rate)
         if not rate.allowed:
             raise too_many(rate)
-        route = self._target(endpoint, model, snapshot, caller, request_id)
+        able = usable(candidates(model, snapshot), caller)
         parts.callers.note_use(caller)
-        return _Asked(caller, envelope, inputs, model, bounds, route)
-
-    def _target(self, endpoint: Endpoint, model: Model, snapshot: Snapshot, caller: Caller, request_id: str) -> Target:
-        upstream, route = choose_route(model, snapshot, self._parts.random)
-        return target(upstream, route, endpoint.path, caller=caller, request_id=request_id)
+        bounds = {model.public_name: bound}
+        models = [model]
+        for candidate in able:
+            other = candidate.model
+            if other.public_name not in bounds:
+                bounds[other.public_name] = question.bound(other)
+                models.append(other)
+        return _Asked(caller, question, model, able, tuple(models), bounds)
 
     async def _begin(
         self, endpoint: Endpoint, asked: _Asked, reply: Reply, request_id: str, started_s: float
@@ -121,18 +134,25 @@ class Inference:
         """Holds the money and journals the open record."""
         hold = await self._hold(asked)
         try:
-            limit = asked.bounds.affordable_limit(asked.model, hold.nanos)
-            if limit < asked.bounds.limit_tokens:
-                reply.headers["x-privaterouter-max-tokens"] = str(limit)
-            streamed = endpoint.streams and bool(asked.inputs.stream)
-            options = asked.inputs.stream_options
-            plan = Plan(
-                model=asked.model,
-                target=asked.target,
-                body=splice(asked.envelope, _changes(asked, limit, streamed=streamed)),
+            streamed = endpoint.streams and bool(asked.question.inputs.stream)
+            forwarding = Forwarding(
+                endpoint=endpoint,
+                question=asked.question,
+                caller=asked.caller,
+                request_id=request_id,
                 bounds=asked.bounds,
+                held_nanos=hold.nanos,
                 streamed=streamed,
-                shows_usage=bool(options and options.include_usage),
+            )
+            limit = forwarding.limit(asked.model)
+            if limit < asked.bounds[asked.model.public_name].limit_tokens:
+                reply.headers["x-privaterouter-max-tokens"] = str(limit)
+            plan = Plan(
+                candidates=asked.candidates,
+                prepare=forwarding.prepare,
+                failure=endpoint.failure,
+                streamed=streamed,
+                sticky_key=sticky_key(asked.model.sticky, asked.question.envelope),
             )
             record = self._record(endpoint, asked, request_id, streamed=streamed)
             self._parts.money.open(hold, record)
@@ -143,7 +163,7 @@ class Inference:
 
     async def _hold(self, asked: _Asked) -> Hold:
         money, caller = self._parts.money, asked.caller
-        full = asked.bounds.full_nanos(asked.model)
+        full = asked.full_nanos
         hold = money.try_hold(account_id=caller.account_id, api_key_id=caller.api_key_id, full_nanos=full)
         if hold is not None:
             return hold
@@ -152,52 +172,46 @@ class Inference:
             api_key_id=caller.api_key_id,
             monthly_limit_nanos=caller.monthly_limit_nanos,
             full_nanos=full,
-            least_nanos=asked.bounds.least_nanos(asked.model),
+            least_nanos=asked.least_nanos,
         )
 
     def _record(self, endpoint: Endpoint, asked: _Asked, request_id: str, *, streamed: bool) -> Record:
-        price = asked.model.price
-        return Record(
+        record = Record(
             request_id=request_id,
             account_id=asked.caller.account_id,
             api_key_id=asked.caller.api_key_id,
             start_time_ns=self._parts.now_ns(),
             model_public_name=asked.model.public_name,
             endpoint=endpoint.name,
-            price_version_id=price.version_id,
-            input_nanos_per_mtok=price.input_nanos_per_mtok,
-            cached_input_nanos_per_mtok=price.cached_input_nanos_per_mtok,
-            output_nanos_per_mtok=price.output_nanos_per_mtok,
-            upstream_name=asked.target.upstream.name,
-            upstream_model=asked.target.upstream_model,
             streamed=streamed,
         )
+        record.take_price(asked.model.price)
+        return record
 
     async def _run(self, exchange: Exchange, receive: Receive) -> None:
         """Has it answered; whatever happens, the record is final and the money settled before the last byte."""
-        running = self._parts.running
+        parts, running = self._parts, self._parts.running
         running.add(exchange)
         watcher = asyncio.create_task(_watch(receive, exchange))
         try:
-            ending = await converse(exchange, self._parts.client, usage_wait_s=running.patience.usage_s)
-            await self._settle(exchange, ending)
-            await _deliver(exchange, ending)
+            ending = await converse(exchange, parts.client, parts.fleet, usage_wait_s=running.patience.usage_s)
+            await _deliver(exchange, ending, await self._settle(exchange, ending))
         except asyncio.CancelledError:
             await self._settle(exchange, Ending(Status.ERROR, error=internal_error()))
             raise
         except Exception:
             log.exception("inference_failed", request_id=exchange.record.request_id)
             ending = Ending(Status.ERROR, error=internal_error())
-            await self._settle(exchange, ending)
-            await _deliver(exchange, ending)
+            await _deliver(exchange, ending, await self._settle(exchange, ending))
         finally:
             watcher.cancel()
             running.discard(exchange)
 
-    async def _settle(self, exchange: Exchange, ending: Ending) -> None:
+    async def _settle(self, exchange: Exchange, ending: Ending) -> Usage:
+        """What was used; where it is settled already, nothing."""
         if exchange.record.status is not Status.OPEN:
-            return
-        note_ending(exchange, ending, now_s=asyncio.get_running_loop().time())
+            return Usage(0, 0)
+        used = note_ending(exchange, ending, now_s=asyncio.get_running_loop().time())
         await self._parts.money.finish(exchange.hold, exchange.record)
         count_ended(exchange.record)
         if ending.error is not None:
@@ -208,16 +222,19 @@ class Inference:
                 upstream=exchange.record.upstream_name,
                 cause=str(ending.error.__cause__ or ending.error.__context__ or ""),
             )
+        return used
 
 
-async def _deliver(exchange: Exchange, ending: Ending) -> None:
+async def _deliver(exchange: Exchange, ending: Ending, used: Usage) -> None:
     reply = exchange.reply
+    translator = exchange.outgoing.translator if exchange.outgoing else None
     if ending.status is Status.CANCELLED:
         return
-    if ending.error is not None:
-        await reply.fail(ending.error)
+    if ending.error is not None or translator is None:
+        error = ending.error or internal_error()
+        await reply.fail(error, last=translator.failure if translator else exchange.plan.failure)
     elif exchange.plan.streamed:
-        await reply.end(ending.last)
+        await reply.end(ending.last + translator.end(used))
     else:
         reply.headers["x-privaterouter-cost-usd"] = format_usd(exchange.record.cost_nanos)
         await reply.whole(200, ending.last)
@@ -227,14 +244,3 @@ async def _watch(receive: Receive, exchange: Exchange) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     exchange.interrupt(Cause.CLIENT_GONE)
-
-
-def _changes(asked: _Asked, limit: int, *, streamed: bool) -> dict[str, bytes]:
-    """The JSON values that differ from what the caller sent."""
-    changes = {"model": json.dumps(asked.target.upstream_model).encode()}
-    if asked.bounds.answers:
-        names = [name for name in ("max_tokens", "max_completion_tokens") if getattr(asked.inputs, name) is not None]
-        changes |= dict.fromkeys(names or ["max_tokens"], b"%d" % limit)
-    if streamed:
-        changes["stream_options"] = b'{"include_usage":true}'
-    return changes

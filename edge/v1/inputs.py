@@ -91,20 +91,26 @@ class EmbeddingInputs(Inputs, kw_only=True):
 
 
 AnyInputs = TypeVar("AnyInputs", bound=Inputs)
+AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
 
 def decode(decoder: msgspec.json.Decoder[AnyInputs], body: bytes) -> AnyInputs:
     """The inputs in a body that is a JSON object. EdgeError `invalid_body`, with the field as `param`."""
+    inputs = decode_struct(decoder, body)
+    _check_numbers(inputs)
+    return inputs
+
+
+def decode_struct(decoder: msgspec.json.Decoder[AnyStruct], body: bytes | msgspec.Raw) -> AnyStruct:
+    """What is read of a body that is a JSON object. EdgeError `invalid_body`, with the field as `param`."""
     try:
-        inputs = decoder.decode(body)
+        return decoder.decode(body)
     except RecursionError:
         raise EdgeError("invalid_body", "The request body is nested too deeply.") from None
     except msgspec.ValidationError as error:
         raise _invalid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EdgeError("invalid_body", f"The request body can't be read: {error}.") from None
-    _check_numbers(inputs)
-    return inputs
 
 
 def _invalid(message: str) -> EdgeError:

@@ -5,7 +5,7 @@ import re
 
 from edge.v1.answers import Chunk
 from edge.v1.envelope import MalformedObject, locate, splice
-from edge.v1.sse import Event, data_event
+from edge.v1.sse import Event, with_data
 
 _MODEL = re.compile(rb'"model"\s*:\s*"(?:[^"\\]|\\.)*"')
 
@@ -34,6 +34,4 @@ def rename_event(event: Event, chunk: Chunk, public_name: str) -> bytes:
     renamed = rename(event.data, chunk, public_name)
     if renamed is event.data:
         return event.raw
-    if event.data in event.raw:
-        return event.raw.replace(event.data, renamed, 1)
-    return data_event(renamed.replace(b"\n", b" "))
+    return with_data(event, renamed.replace(b"\n", b" "))

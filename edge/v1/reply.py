@@ -1,21 +1,27 @@
 """The client's side of one inference request: headers, body or events, errors in the right place, keep-alives."""
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.types import Message, Send
 
-from edge.errors import EdgeError, error_body
-from edge.v1.sse import DONE, KEEP_ALIVE, data_event
+from edge.errors import EdgeError
+from edge.v1.sse import KEEP_ALIVE
+
+Failure = Callable[[EdgeError], bytes]
+"""How an error is told."""
 
 
 class Reply:
     """Writes one answer by ASGI. `headers` go out with it, whatever it turns out to be.
 
-    After `start_stream` the status is sent: an error is then an event, followed by `[DONE]`.
+    After `start_stream` the status is sent: an error is then the last piece of the stream.
     """
 
-    def __init__(self, send: Send, *, request_id: str) -> None:
+    def __init__(self, send: Send, *, request_id: str, error_body: Failure = EdgeError.body) -> None:
+        """`error_body` makes the body of an error that comes in the place of an answer."""
         self._send = send
+        self._error_body = error_body
         self.headers: dict[str, str] = {"x-request-id": request_id}
         self.started = False
         self._beat: asyncio.Task[None] | None = None
@@ -42,15 +48,14 @@ class Reply:
         await self._quiet()
         await self._send({"type": "http.response.body", "body": piece})
 
-    async def fail(self, error: EdgeError) -> None:
-        """The error as the answer or, within a stream, as its last event."""
+    async def fail(self, error: EdgeError, *, last: Failure) -> None:
+        """The error as the answer or, within a stream, as its last piece, which `last` makes."""
         await self._quiet()
         if self.started:
-            body = error_body(error.message, kind=error.type, param=error.param, code=error.code)
-            await self.end(data_event(body) + DONE)
+            await self.end(last(error))
             return
         self.headers.update(error.headers)
-        await self.whole(error.status, error.body())
+        await self.whole(error.status, self._error_body(error))
 
     def keep_alive(self) -> None:
         """Sends a comment, and the head before it, without waiting: called by a timer while nothing arrives."""

@@ -1,62 +1,178 @@
 """Splits a server-sent event stream into events, whatever the pieces that it arrives in."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event beyond this is nonsense: what is kept of an unfinished one must have a bound."""
 
-# https://html.spec.whatwg.org/multipage/server-sent-events.html: a line ends in LF, CR or CRLF, an empty one ends
-# the event. A trailing CR may be half of a CRLF, so it ends nothing before the next byte is there.
-_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?=[^\n]))")
-_LINE = re.compile(rb"\r\n|\n|\r")
+# https://html.spec.whatwg.org/multipage/server-sent-events.html: a line ends in CRLF, LF or CR, an empty one ends the
+# event. After the end of a line every CR or LF is of an empty one; those that follow an event at once stay with it.
+_END = re.compile(rb"(?:\r\n|\n|\r(?!\n))[\r\n]+")
+_BLANK = re.compile(rb"[\r\n]+")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\r|\n)")
+_USUAL = re.compile(rb"(?:event: ([^\r\n]*)\r?\n)?data: ([^\r\n]*)\r?\n\r?\n")
+_SILENT = re.compile(rb"(?:(?:(?::|(?:event|id|retry)(?=[:\r\n]))[^\r\n]*+)?[\r\n])*+")
+_BOM = b"\xef\xbb\xbf"
+_CR, _LF = b"\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event: its bytes as they came, and its data (None: a comment, or nothing)."""
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One event: its bytes as they came, its data, and its name (empty: it has none)."""
 
     raw: bytes
     data: bytes | None
+    """None: it has no data, as a comment or an empty line."""
+    name: str = ""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether it says nothing to a client: comments, empty lines, and an id or name without data.
+
+        An event without data that is not silent was not meant as one: it is a piece of a page, or of plain JSON.
+        """
+        return self.data is None and _SILENT.fullmatch(self.raw) is not None
 
 
 class EventTooLong(ValueError):
-    """An event grew beyond MAX_EVENT_BYTES."""
+    """An event grew beyond its bound."""
 
 
 class EventReader:
-    """Holds the unfinished tail of a stream."""
+    """Holds the unfinished event of a stream. Takes time in proportion to what it is fed, however it is cut.
 
-    def __init__(self) -> None:
-        self._tail = b""
+    The bytes of the events, put together, are the stream, but for a byte order mark at its beginning: what we send
+    may begin with a comment of our own, and behind that the mark would spoil a line.
+    """
+
+    def __init__(self, *, most_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._most_bytes = most_bytes
+        self._tail = bytearray()
+        self._begun = False
+        self._between = False
+        """Whether the next byte begins an event."""
 
     def feed(self, piece: bytes) -> list[Event]:
-        """The events that `piece` completes."""
-        text = self._tail + piece if self._tail else piece
-        events = []
-        at = 0
-        for end in _END.finditer(text):
-            events.append(_event(text[at : end.end()]))
-            at = end.end()
-        self._tail = text[at:]
-        if len(self._tail) > MAX_EVENT_BYTES:
-            raise EventTooLong(f"an event of over {MAX_EVENT_BYTES} bytes")
+        """The events that `piece` completes. EventTooLong, also for those before it in the piece."""
+        if self._between and _is_plain(piece) and len(piece) <= self._most_bytes:
+            return [Event(piece, piece[6:-2])]
+        if not self._begun:
+            piece = self._begin(piece)
+        if not piece:
+            return []
+        events: list[Event] = []
+        at = self._finish(piece, events) if self._tail else self._skip_blank(piece, events)
+        if at is not None:
+            for match in _END.finditer(piece, at):
+                end = match.end()
+                if end - at > self._most_bytes:
+                    raise self._too_long()
+                events.append(_event(piece[at:end]))
+                at = end
+            if at < len(piece):
+                self._keep(piece[at:])
+        self._between = not self._tail
         return events
 
     def rest(self) -> list[Event]:
-        """What is left at the end of the stream: an upstream may leave out the last empty line."""
-        rest, self._tail = self._tail, b""
-        return [_event(rest.rstrip(b"\r\n") + b"\n\n")] if rest.strip() else []
+        """What is left at the end of the stream, ended: an upstream may leave out the last empty line."""
+        raw = bytes(self._tail)
+        self._tail.clear()
+        if not raw:
+            return []
+        return [_event(raw + (b"\n" if raw.endswith(b"\n") else b"\n\n"))]
+
+    def _begin(self, piece: bytes) -> bytes:
+        """The first bytes of the stream without the byte order mark; nothing while they may become one."""
+        text = bytes(self._tail) + piece
+        self._tail.clear()
+        if len(text) < len(_BOM) and _BOM.startswith(text):
+            self._tail += text
+            return b""
+        self._begun = True
+        return text.removeprefix(_BOM)
+
+    def _finish(self, piece: bytes, events: list[Event]) -> int | None:
+        """Ends the unfinished event: where the next one begins in `piece`, or None where it goes on."""
+        last = self._tail[-1]
+        begin = 1 if last == _CR and piece[0] == _LF else 0
+        end = _BLANK.match(piece, begin) if last in (_CR, _LF) else None
+        end = end or _END.search(piece, begin)
+        if end is None:
+            self._keep(piece)
+            return None
+        self._keep(piece[: end.end()])
+        raw = bytes(self._tail)
+        self._tail.clear()
+        events.append(_event(raw))
+        return end.end()
+
+    def _skip_blank(self, piece: bytes, events: list[Event]) -> int:
+        """Empty lines after an event, and the LF of a CRLF whose CR has ended one."""
+        blank = _BLANK.match(piece)
+        if blank is None:
+            return 0
+        events.append(Event(blank[0], None))
+        return blank.end()
+
+    def _keep(self, text: bytes) -> None:
+        if len(self._tail) + len(text) > self._most_bytes:
+            raise self._too_long()
+        self._tail += text
+
+    def _too_long(self) -> EventTooLong:
+        return EventTooLong(f"an event of over {self._most_bytes} bytes")
+
+
+def _is_plain(raw: bytes) -> bool:
+    """Whether it is a single line of data, as nearly all events are."""
+    return raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and raw.startswith(b"data: ") and b"\r" not in raw
 
 
 def _event(raw: bytes) -> Event:
-    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
+    if _is_plain(raw):
         return Event(raw, raw[6:-2])
-    lines = [line[5:] for line in _LINE.split(raw) if line.startswith(b"data:")]
-    if not lines:
-        return Event(raw, None)
-    return Event(raw, b"\n".join(line.removeprefix(b" ") for line in lines))
+    usual = _USUAL.fullmatch(raw)
+    if usual:
+        name, said = usual.groups()
+        return Event(raw, said, name.decode("utf-8", "replace")) if name else Event(raw, said)
+    lines = b"\n" + (raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw)
+    data = _values(lines, b"\ndata")
+    names = _values(lines, b"\nevent")
+    return Event(raw, b"\n".join(data) if data else None, names[-1].decode("utf-8", "replace") if names else "")
+
+
+def _values(lines: bytes, field: bytes) -> list[bytes]:
+    """The values of a field, which comes with the line feed before it."""
+    values = []
+    at = lines.find(field)
+    while at >= 0:
+        begin, end = at + len(field), lines.find(b"\n", at + 1)
+        if begin == end:
+            values.append(b"")
+        elif lines.startswith(b":", begin):
+            values.append(lines[begin + (2 if lines.startswith(b" ", begin + 1) else 1) : end])
+        at = lines.find(field, end)
+    return values
+
+
+def with_data(event: Event, data: bytes) -> bytes:
+    """The event's bytes with other data, which has no line breaks; its other lines stay as they are."""
+    if _is_plain(event.raw):
+        return data_event(data)
+    lines: list[bytes] = []
+    placed = False
+    for match in _LINE.finditer(event.raw):
+        line = match[0]
+        text = line.rstrip(b"\r\n")
+        if text != b"data" and not text.startswith(b"data:"):
+            lines.append(line)
+        elif not placed:
+            placed = True
+            lines.append(b"data: " + data + line[len(text) :])
+    return b"".join(lines)
 
 
 def data_event(data: bytes) -> bytes:

@@ -22,7 +22,19 @@ KEY_PREFIX_CHARS = 15
 MAX_KEYS = 100
 MAX_MODELS = 100
 MAX_RPM = 1_000_000
-CHANGEABLE = ("name", "status", "monthly_limit_nanos", "allowed_models", "rpm_limit", "expire_time")
+MAX_TPM = 10**12
+MAX_IN_FLIGHT = 1_000_000
+CHANGEABLE = (
+    "name",
+    "status",
+    "monthly_limit_nanos",
+    "allowed_models",
+    "rpm_limit",
+    "expire_time",
+    "tpm_limit",
+    "max_in_flight",
+    "keeps_answers",
+)
 
 
 class Outcome(Enum):
@@ -76,8 +88,9 @@ def check(settings: KeySettings, fields: Collection[str] = CHANGEABLE, *, now: d
             raise InvalidArgument(f"allowed_models must have at most {MAX_MODELS} names", field="allowed_models")
         for model in settings.allowed_models:
             checks.text("allowed_models", model, least=1, most=checks.MAX_NAME_CHARS)
-    if "rpm_limit" in fields and settings.rpm_limit is not None and not 1 <= settings.rpm_limit <= MAX_RPM:
-        raise InvalidArgument(f"rpm_limit must be between 1 and {MAX_RPM}", field="rpm_limit")
+    for field, most in (("rpm_limit", MAX_RPM), ("tpm_limit", MAX_TPM), ("max_in_flight", MAX_IN_FLIGHT)):
+        if field in fields:
+            checks.limit(field, getattr(settings, field), most=most)
     if "expire_time" in fields and settings.expire_time is not None:
         checks.future("expire_time", settings.expire_time, now=now)
 

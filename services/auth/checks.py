@@ -16,6 +16,12 @@ def text(field: str, value: str, *, least: int, most: int) -> None:
         raise InvalidArgument(f"{field} must consist of characters that can be shown", field=field)
 
 
+def limit(field: str, value: int | None, *, most: int) -> None:
+    """Refuses a limit below 1 or absurdly high, with InvalidArgument; None is no limit."""
+    if value is not None and not 1 <= value <= most:
+        raise InvalidArgument(f"{field} must be between 1 and {most}", field=field)
+
+
 def future(field: str, time: datetime, *, now: datetime) -> None:
     """Refuses a time that has passed, with InvalidArgument."""
     if time <= now:

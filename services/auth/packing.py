@@ -64,6 +64,9 @@ def key_settings(message: pb.CreateApiKeyRequest | pb.ApiKey) -> KeySettings:
         allowed_models=tuple(sorted(set(message.allowed_models))),
         rpm_limit=message.rpm_limit if message.HasField("rpm_limit") else None,
         expire_time=time(message.expire_time, "expire_time") if message.HasField("expire_time") else None,
+        tpm_limit=message.tpm_limit if message.HasField("tpm_limit") else None,
+        max_in_flight=message.max_in_flight if message.HasField("max_in_flight") else None,
+        keeps_answers=message.keeps_answers,
     )
 
 
@@ -112,6 +115,9 @@ def api_key_message(api_key: ApiKey) -> pb.ApiKey:
         expire_time=timestamps.to_proto(settings.expire_time) if settings.expire_time else None,
         last_use_time=timestamps.to_proto(api_key.last_use_time) if api_key.last_use_time else None,
         create_time=timestamps.to_proto(api_key.create_time),
+        tpm_limit=settings.tpm_limit,
+        max_in_flight=settings.max_in_flight,
+        keeps_answers=settings.keeps_answers,
     )
 
 

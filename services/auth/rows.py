@@ -42,6 +42,9 @@ class KeySettings:
     allowed_models: tuple[str, ...]
     rpm_limit: int | None
     expire_time: datetime | None
+    tpm_limit: int | None = None
+    max_in_flight: int | None = None
+    keeps_answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

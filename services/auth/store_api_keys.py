@@ -12,7 +12,7 @@ from services.auth.rows import ApiKey, KeySettings, KnownSecret, Revocation
 
 _KEY = (
     "k.id, k.user_id, k.key_prefix, k.name, k.status, k.monthly_limit_nanos, k.allowed_models, k.rpm_limit,"
-    " k.expire_time, k.create_time, k.last_use_time"
+    " k.expire_time, k.create_time, k.last_use_time, k.tpm_limit, k.max_in_flight, k.keeps_answers"
 )
 # Any number will do, as long as no other lock of this database has it.
 _REVOCATIONS_LOCK = 0x72766B
@@ -33,8 +33,8 @@ async def insert_api_key(
         """
         INSERT INTO auth.api_keys (
             id, user_id, secret_digest, key_prefix, name, status, monthly_limit_nanos, allowed_models, rpm_limit,
-            expire_time, create_time, virtual_key_sealed
-        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            expire_time, create_time, virtual_key_sealed, tpm_limit, max_in_flight, keeps_answers
+        ) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         """,
         api_key.id,
         api_key.user_id,
@@ -48,6 +48,9 @@ async def insert_api_key(
         settings.expire_time,
         api_key.create_time,
         virtual_key_sealed,
+        settings.tpm_limit,
+        settings.max_in_flight,
+        settings.keeps_answers,
     )
 
 
@@ -78,7 +81,8 @@ async def update_api_key(c: Connection, api_key_id: UUID, settings: KeySettings)
     await c.execute(
         """
         UPDATE auth.api_keys
-        SET name = $2, status = $3, monthly_limit_nanos = $4, allowed_models = $5, rpm_limit = $6, expire_time = $7
+        SET name = $2, status = $3, monthly_limit_nanos = $4, allowed_models = $5, rpm_limit = $6, expire_time = $7,
+            tpm_limit = $8, max_in_flight = $9, keeps_answers = $10
         WHERE id = $1
         """,
         api_key_id,
@@ -88,6 +92,9 @@ async def update_api_key(c: Connection, api_key_id: UUID, settings: KeySettings)
         settings.allowed_models,
         settings.rpm_limit,
         settings.expire_time,
+        settings.tpm_limit,
+        settings.max_in_flight,
+        settings.keeps_answers,
     )
 
 
@@ -185,6 +192,9 @@ def _api_key(row: Record) -> ApiKey:
             allowed_models=tuple(row["allowed_models"]),
             rpm_limit=row["rpm_limit"],
             expire_time=row["expire_time"],
+            tpm_limit=row["tpm_limit"],
+            max_in_flight=row["max_in_flight"],
+            keeps_answers=row["keeps_answers"],
         ),
         create_time=row["create_time"],
         last_use_time=row["last_use_time"],

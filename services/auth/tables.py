@@ -3,6 +3,7 @@
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -71,6 +72,9 @@ api_keys = Table(
     _time("last_use_time", nullable=True),
     _time("create_time"),
     Column("virtual_key_sealed", LargeBinary),
+    Column("tpm_limit", BigInteger),
+    Column("max_in_flight", Integer),
+    Column("keeps_answers", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("octet_length(secret_digest) = 32", name="api_keys_secret_digest_check"),
     CheckConstraint("char_length(key_prefix) = 15", name="api_keys_key_prefix_check"),
     CheckConstraint("char_length(name) BETWEEN 1 AND 100", name="api_keys_name_check"),
@@ -78,6 +82,8 @@ api_keys = Table(
     CheckConstraint("monthly_limit_nanos >= 0", name="api_keys_monthly_limit_nanos_check"),
     CheckConstraint("cardinality(allowed_models) <= 100", name="api_keys_allowed_models_check"),
     CheckConstraint("rpm_limit >= 1", name="api_keys_rpm_limit_check"),
+    CheckConstraint("tpm_limit >= 1", name="api_keys_tpm_limit_check"),
+    CheckConstraint("max_in_flight >= 1", name="api_keys_max_in_flight_check"),
     Index("api_keys_secret_digest_key", "secret_digest", unique=True),
     Index("api_keys_user_id_idx", "user_id", "id"),
 )

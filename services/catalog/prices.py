@@ -5,28 +5,36 @@ from datetime import datetime
 from uuid import UUID
 
 from kit.database import Connection
-from services.catalog import store
+from services.catalog import store_models
 from services.catalog.errors import InvalidPrice
 from services.catalog.rows import Model, Price
 
 MAX_NANOS_PER_MTOK = 10_000 * 1_000_000_000
 """Ten thousand dollars a million tokens: far beyond any model, and 10 million tokens of it still fit int64."""
 
+_FIELDS = (
+    "input_nanos_per_mtok",
+    "cached_input_nanos_per_mtok",
+    "cache_write_input_nanos_per_mtok",
+    "output_nanos_per_mtok",
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rates:
-    """What a price version charges, in nano-dollars for a million tokens; no cached rate means the input rate."""
+    """What a price version charges, in nano-dollars for a million tokens; None means the input rate."""
 
     input_nanos_per_mtok: int
     cached_input_nanos_per_mtok: int | None
     output_nanos_per_mtok: int
+    cache_write_input_nanos_per_mtok: int | None = None
 
     def check(self) -> None:
         """InvalidPrice for a rate below 0 or absurdly high, or a cached rate above the input rate.
 
-        Holds are taken at the input rate, so a dearer cached token would cost more than was held.
+        What comes out of a cache never costs more than what does not; writing into it may.
         """
-        for field in ("input_nanos_per_mtok", "cached_input_nanos_per_mtok", "output_nanos_per_mtok"):
+        for field in _FIELDS:
             rate: int | None = getattr(self, field)
             if rate is not None and not 0 <= rate <= MAX_NANOS_PER_MTOK:
                 raise InvalidPrice(f"{field} must be between 0 and {MAX_NANOS_PER_MTOK}, not {rate}", field=field)
@@ -42,6 +50,7 @@ class Rates:
             version_id=version_id,
             input_nanos_per_mtok=self.input_nanos_per_mtok,
             cached_input_nanos_per_mtok=self.cached_input_nanos_per_mtok,
+            cache_write_input_nanos_per_mtok=self.cache_write_input_nanos_per_mtok,
             output_nanos_per_mtok=self.output_nanos_per_mtok,
             effective_time=now,
         )
@@ -52,6 +61,7 @@ def rates_of(price: Price) -> Rates:
     return Rates(
         input_nanos_per_mtok=price.input_nanos_per_mtok,
         cached_input_nanos_per_mtok=price.cached_input_nanos_per_mtok,
+        cache_write_input_nanos_per_mtok=price.cache_write_input_nanos_per_mtok,
         output_nanos_per_mtok=price.output_nanos_per_mtok,
     )
 
@@ -65,6 +75,6 @@ async def set_price(connection: Connection, model: Model, *, rates: Rates, versi
     if rates == rates_of(model.price):
         return model
     price = rates.version(version_id, now)
-    await store.insert_price(connection, model.id, price=price)
-    await store.point_to_price(connection, model.id, version_id=version_id)
+    await store_models.insert_price(connection, model.id, price=price)
+    await store_models.point_to_price(connection, model.id, version_id=version_id)
     return model.with_price(price)

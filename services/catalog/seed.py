@@ -19,12 +19,22 @@ from kit.errors import AppError
 from kit.ids import IdFactory
 from kit.server import run
 from kit.settings import load
-from services.catalog import models, plans, prices, seed_data, store, upstreams
-from services.catalog.rows import Model, ModelStatus, Plan
+from services.catalog import (
+    models,
+    plans,
+    prices,
+    seed_data,
+    store,
+    store_models,
+    store_plans,
+    store_upstreams,
+    upstreams,
+)
+from services.catalog.rows import Model, ModelStatus, Plan, Price, Route
 from services.catalog.seed_data import SeedModel
 from services.catalog.servicer import changing
 from services.catalog.settings import SeedSettings
-from services.catalog.upstreams import Credentials
+from services.catalog.upstreams import Credentials, OpenUpstream
 
 MODEL_FIELDS = (
     "family",
@@ -57,14 +67,22 @@ async def seed(
         before = await store.version(connection)
         wanted = seed_data.upstreams(settings)
         for upstream in wanted:
-            await upstreams.put(connection, upstream, credentials=credentials)
+            await _seed_upstream(connection, upstream, credentials=credentials)
         for model in seed_data.MODELS:
             await _seed_model(connection, model, settings=settings, ids=ids, now=now)
         for plan in seed_data.PLANS:
             await _seed_plan(connection, plan)
         stale = set(seed_data.ENV_UPSTREAMS) - {upstream.name for upstream in wanted}
-        await store.delete_unrouted_upstreams(connection, sorted(stale))
+        await store_upstreams.delete_unrouted_upstreams(connection, sorted(stale))
         return Report(before, await store.version(connection))
+
+
+async def _seed_upstream(connection: Connection, wanted: OpenUpstream, *, credentials: Credentials) -> None:
+    """Follow the settings in what they describe; limits and dialects are an operator's, as long as the kind stays."""
+    old = await store_upstreams.upstream(connection, wanted.name)
+    if old is not None and old.kind is wanted.kind:
+        wanted = replace(wanted, max_in_flight=old.max_in_flight, max_queued=old.max_queued, dialects=old.dialects)
+    await upstreams.put(connection, wanted, credentials=credentials)
 
 
 async def _seed_model(
@@ -88,7 +106,7 @@ async def _seed_model(
         price=wanted.rates.version(ids(), now),
         routes=(seed_data.route(wanted, settings),),
     )
-    old = await store.model(connection, wanted.public_name)
+    old = await store_models.model(connection, wanted.public_name)
     if old is None:
         await models.create(connection, fresh)
         await store.note_seeded_values(connection, item, values=_model_values(fresh))
@@ -104,7 +122,7 @@ async def _seed_model(
 
 async def _seed_plan(connection: Connection, fresh: Plan) -> None:
     item = f"plan:{fresh.id}"
-    old = await store.plan(connection, fresh.id)
+    old = await store_plans.plan(connection, fresh.id)
     if old is None:
         await plans.create(connection, fresh)
         await store.note_seeded_values(connection, item, values=_plan_values(fresh))
@@ -133,12 +151,30 @@ def _fields_to_follow(
 
 
 def _model_values(model: Model) -> dict[str, str]:
-    price = model.price
     values = {field: getattr(model, field) for field in MODEL_FIELDS} | {
-        "price": [price.input_nanos_per_mtok, price.cached_input_nanos_per_mtok, price.output_nanos_per_mtok],
-        "routes": [[route.upstream_name, route.upstream_model, route.weight, route.position] for route in model.routes],
+        "price": _price_values(model.price),
+        "routes": [_route_values(route) for route in model.routes],
     }
     return {field: json.dumps(value) for field, value in values.items()}
+
+
+def _price_values(price: Price) -> list[int | None]:
+    """What the seed names comes first, alone where nobody named more: values noted by older releases must compare."""
+    values = [price.input_nanos_per_mtok, price.cached_input_nanos_per_mtok, price.output_nanos_per_mtok]
+    write = price.cache_write_input_nanos_per_mtok
+    return values if write is None else [*values, write]
+
+
+def _route_values(route: Route) -> list[str | int]:
+    """As `_price_values`."""
+    values: list[str | int] = [route.upstream_name, route.upstream_model, route.weight, route.position]
+    timeouts = [
+        route.connect_timeout_ms,
+        route.first_byte_timeout_ms,
+        route.idle_timeout_ms,
+        route.total_timeout_ms,
+    ]
+    return [*values, *timeouts] if any(timeouts) else values
 
 
 def _plan_values(plan: Plan) -> dict[str, str]:

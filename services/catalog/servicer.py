@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 from kit.bus import Bus
 from kit.clock import Clock
@@ -12,7 +11,7 @@ from kit.ids import IdFactory
 from kit.interceptors import Context
 from privaterouter.catalog.v1 import catalog_pb2 as pb
 from privaterouter.catalog.v1.catalog_pb2_grpc import CatalogServiceServicer
-from services.catalog import checks, models, packing, plans, prices, store, upstreams
+from services.catalog import checks, models, packing, plans, prices, store, store_models, upstreams
 from services.catalog.errors import InvalidPrice, PlanNotFound
 
 TOPIC = "catalog"
@@ -67,14 +66,9 @@ class CatalogServicer(CatalogServiceServicer):
 
     async def UpdateModel(self, request: pb.UpdateModelRequest, context: Context) -> pb.UpdateModelResponse:
         fields = checks.mask(request.update_mask.paths, allowed=models.CHANGEABLE)
-        values = {field: getattr(request.model, field) for field in fields}
-        if "status" in values:
-            values["status"] = packing.status(request.model.status)
-        if "routes" in values:
-            values["routes"] = packing.routes(request.model.routes)
         async with changing(self._database, self._bus) as connection:
             old = await models.get(connection, request.model.public_name)
-            model = await models.change(connection, old, new=replace(old, **values))
+            model = await models.change(connection, old, new=packing.changed_model(old, request.model, fields=fields))
         return pb.UpdateModelResponse(model=packing.model_message(model))
 
     async def SetModelPrice(self, request: pb.SetModelPriceRequest, context: Context) -> pb.SetModelPriceResponse:
@@ -89,21 +83,16 @@ class CatalogServicer(CatalogServiceServicer):
     async def ListModelPrices(self, request: pb.ListModelPricesRequest, context: Context) -> pb.ListModelPricesResponse:
         async with self._database.reader() as connection:
             model = await models.get(connection, request.public_name)
-            versions = await store.prices(connection, model.id, limit=MOST_PRICES)
+            versions = await store_models.prices(connection, model.id, limit=MOST_PRICES)
         return pb.ListModelPricesResponse(
             prices=map(packing.price_message, versions), current_version_id=str(model.price.version_id)
         )
 
     async def UpdatePlan(self, request: pb.UpdatePlanRequest, context: Context) -> pb.UpdatePlanResponse:
         fields = checks.mask(request.update_mask.paths, allowed=plans.CHANGEABLE)
-        values = {field: getattr(request.plan, field) for field in fields}
-        if "allowed_models" in values:
-            values["allowed_models"] = tuple(sorted(set(request.plan.allowed_models)))
-        if "monthly_quota_tokens" in values and not request.plan.HasField("monthly_quota_tokens"):
-            values["monthly_quota_tokens"] = None
         async with changing(self._database, self._bus) as connection:
             old = await plans.get(connection, request.plan.id)
-            plan = await plans.change(connection, old, new=replace(old, **values))
+            plan = await plans.change(connection, old, new=packing.changed_plan(old, request.plan, fields=fields))
         return pb.UpdatePlanResponse(plan=packing.plan_message(plan))
 
     async def SetUpstream(self, request: pb.SetUpstreamRequest, context: Context) -> pb.SetUpstreamResponse:

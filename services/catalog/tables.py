@@ -1,6 +1,7 @@
 """The catalogue's tables, for Alembic to compare with the database; never imported when serving."""
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 metadata = MetaData(schema="catalog")
@@ -33,6 +35,9 @@ upstreams = Table(
     Column("base_url", Text, nullable=False),
     Column("sealed_credential", LargeBinary),
     Column("virtual_keys", Boolean, nullable=False),
+    Column("max_in_flight", Integer, nullable=False, server_default=text("0")),
+    Column("max_queued", Integer, nullable=False, server_default=text("0")),
+    Column("dialects", ARRAY(Text), nullable=False, server_default=text("'{}'")),
 )
 
 models = Table(
@@ -59,7 +64,19 @@ models = Table(
         nullable=False,
     ),
     Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("sticky", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("public_name", name="models_public_name_key"),
+)
+
+fallback_models = Table(
+    "fallback_models",
+    metadata,
+    Column("model_id", Uuid, ForeignKey("catalog.models.id", name="fallback_models_model_id_fkey"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column(
+        "fallback_id", Uuid, ForeignKey("catalog.models.id", name="fallback_models_fallback_id_fkey"), nullable=False
+    ),
+    UniqueConstraint("model_id", "fallback_id", name="fallback_models_fallback_id_key"),
 )
 
 prices = Table(
@@ -71,6 +88,7 @@ prices = Table(
     Column("cached_input_nanos_per_mtok", BigInteger),
     Column("output_nanos_per_mtok", BigInteger, nullable=False),
     Column("effective_time", DateTime(timezone=True), nullable=False),
+    Column("cache_write_input_nanos_per_mtok", BigInteger),
     Index("prices_by_model", "model_id", "effective_time"),
 )
 
@@ -87,6 +105,10 @@ routes = Table(
     Column("upstream_model", Text, primary_key=True),
     Column("weight", Integer, nullable=False),
     Column("position", Integer, nullable=False),
+    Column("connect_timeout_ms", Integer, nullable=False, server_default=text("0")),
+    Column("first_byte_timeout_ms", Integer, nullable=False, server_default=text("0")),
+    Column("idle_timeout_ms", Integer, nullable=False, server_default=text("0")),
+    Column("total_timeout_ms", Integer, nullable=False, server_default=text("0")),
 )
 
 plans = Table(
@@ -100,6 +122,8 @@ plans = Table(
     Column("all_models", Boolean, nullable=False),
     Column("monthly_quota_tokens", BigInteger),
     Column("position", Integer, nullable=False),
+    Column("tpm", BigInteger),
+    Column("max_in_flight", Integer),
 )
 
 plan_models = Table(

@@ -6,9 +6,11 @@ from urllib.parse import SplitResult, urlsplit
 from kit.database import Connection
 from kit.logs import get_logger
 from kit.secrets import BrokenSeal, Sealer, derive
-from services.catalog import checks, store
+from services.catalog import checks, store_upstreams
 from services.catalog.errors import InvalidValue
-from services.catalog.rows import Upstream, UpstreamKind
+from services.catalog.rows import Dialect, Upstream, UpstreamKind
+
+MAX_REQUESTS = 1_000_000
 
 log = get_logger()
 
@@ -22,6 +24,9 @@ class OpenUpstream:
     base_url: str
     credential: str
     virtual_keys: bool
+    max_in_flight: int = 0
+    max_queued: int = 0
+    dialects: tuple[Dialect, ...] = ()
 
 
 class Credentials:
@@ -39,6 +44,9 @@ class Credentials:
             base_url=upstream.base_url,
             sealed_credential=sealed,
             virtual_keys=upstream.virtual_keys,
+            max_in_flight=upstream.max_in_flight,
+            max_queued=upstream.max_queued,
+            dialects=upstream.dialects,
         )
 
     def open(self, upstream: Upstream) -> OpenUpstream:
@@ -58,6 +66,9 @@ class Credentials:
             base_url=upstream.base_url,
             credential=credential,
             virtual_keys=upstream.virtual_keys,
+            max_in_flight=upstream.max_in_flight,
+            max_queued=upstream.max_queued,
+            dialects=upstream.dialects,
         )
 
 
@@ -69,6 +80,8 @@ def sound(upstream: OpenUpstream) -> OpenUpstream:
         raise InvalidValue("credential must be ASCII without blanks: it is sent in a header", field="credential")
     if upstream.virtual_keys and upstream.kind is not UpstreamKind.LITELLM:
         raise InvalidValue("only a LiteLLM upstream has virtual keys", field="virtual_keys")
+    for field in ("max_in_flight", "max_queued"):
+        checks.number(field, getattr(upstream, field), least=0, most=MAX_REQUESTS)
     return replace(upstream, base_url=base_url(upstream.base_url))
 
 
@@ -99,9 +112,9 @@ async def put(connection: Connection, upstream: OpenUpstream, *, credentials: Cr
     Returns it as stored. Raises InvalidValue.
     """
     upstream = sound(upstream)
-    stored = await store.upstream(connection, upstream.name)
+    stored = await store_upstreams.upstream(connection, upstream.name)
     if stored is None or credentials.open(stored) != upstream:
-        await store.upsert_upstream(connection, credentials.seal(upstream))
+        await store_upstreams.upsert_upstream(connection, credentials.seal(upstream))
     return upstream
 
 

@@ -8,12 +8,14 @@ from kit import metrics
 from kit.client import channel
 from kit.database import Database
 from kit.logs import configure
+from kit.secrets import Sealer, derive
 from kit.server import run, serve
 from kit.settings import load
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2
 from privaterouter.usage.v1.usage_pb2_grpc import add_UsageServiceServicer_to_server
+from services.usage.idempotency import Answers, purge
 from services.usage.leftovers import LeftLeases
 from services.usage.partitions import keep_months
 from services.usage.relay import Relay
@@ -40,7 +42,8 @@ async def main(settings: UsageSettings) -> None:
     relay = Relay(database, stub, lost_workers, interval_s=settings.usage_settle_interval_s)
     left_leases = LeftLeases(database, stub, lost_after_s=settings.usage_lost_after_s)
     watch = Watch(database, stub, left_leases)
-    servicer = UsageServicer(database, relay, billing=stub, left_leases=left_leases)
+    answers = Answers(Sealer(derive(settings.app_secret_key.get_secret_value(), "usage: kept answers")))
+    servicer = UsageServicer(database, relay, billing=stub, left_leases=left_leases, answers=answers)
 
     def register(server: grpc.aio.Server) -> None:
         add_UsageServiceServicer_to_server(servicer, server)
@@ -52,7 +55,7 @@ async def main(settings: UsageSettings) -> None:
             register=register,
             services=[USAGE.full_name],
             ready=database.ping,
-            background=[relay.run, partial(keep_months, database), watch.run],
+            background=[relay.run, partial(keep_months, database), partial(purge, database), watch.run],
         )
     finally:
         await billing.close()

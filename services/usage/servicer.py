@@ -18,11 +18,13 @@ from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import intake, listing, store, summaries
 from services.usage.errors import UsageNotFound
+from services.usage.idempotency import Answers
 from services.usage.leftovers import LeftLeases
 from services.usage.merging import Verdict
 from services.usage.records import to_message
 from services.usage.relay import Relay
 from services.usage.servicer_checks import ChecksServicer
+from services.usage.servicer_idempotency import IdempotencyServicer
 
 MOST_LISTED = 1_000
 
@@ -30,7 +32,7 @@ log = get_logger()
 _records = Counter("usage_records", "Records that workers sent, by what became of them.", ["outcome"])
 
 
-class UsageServicer(ChecksServicer):
+class UsageServicer(ChecksServicer, IdempotencyServicer):
     """privaterouter.usage.v1.UsageService."""
 
     def __init__(
@@ -40,12 +42,14 @@ class UsageServicer(ChecksServicer):
         *,
         billing: BillingServiceStub,
         left_leases: LeftLeases,
+        answers: Answers,
         now: Clock = utc_now,
     ) -> None:
         self._database = database
         self._relay = relay
         self._billing = billing
         self._left_leases = left_leases
+        self._answers = answers
         self._now = now
 
     async def RecordUsage(self, request: pb.RecordUsageRequest, context: Context) -> pb.RecordUsageResponse:

@@ -1,6 +1,6 @@
 """Settings of `python -m services.usage`."""
 
-from kit.settings import LogLevel, Settings
+from kit.settings import LogLevel, Secret, Settings
 
 
 class UsageSettings(Settings):
@@ -9,6 +9,7 @@ class UsageSettings(Settings):
     usage_database_url: str
     usage_listen: str
     billing_addr: str
+    app_secret_key: Secret
     metrics_port: int | None = None
     log_level: LogLevel = "info"
     usage_settle_interval_s: float = 1.0

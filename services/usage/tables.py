@@ -9,6 +9,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Table,
@@ -114,4 +115,17 @@ workers = Table(
     metadata,
     Column("worker_id", Uuid, primary_key=True),
     Column("last_seen", DateTime(timezone=True), nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("api_key_id", Uuid, primary_key=True),
+    Column("key_digest", LargeBinary, primary_key=True),
+    Column("account_id", Uuid, nullable=False),
+    Column("body_digest", LargeBinary, nullable=False),
+    Column("request_id", Uuid, nullable=False),
+    Column("create_time", DateTime(timezone=True), nullable=False),
+    Column("sealed_answer", LargeBinary),
+    Index("idempotency_keys_create_time_idx", "create_time"),
 )

@@ -54,6 +54,7 @@ def model_of(seed: SeedModel) -> catalogue.Model:
             input_nanos_per_mtok=seed.rates.input_nanos_per_mtok,
             cached_input_nanos_per_mtok=seed.rates.input_nanos_per_mtok,
             output_nanos_per_mtok=seed.rates.output_nanos_per_mtok,
+            cache_write_input_nanos_per_mtok=seed.rates.input_nanos_per_mtok,
         ),
         routes=(),
     )

@@ -97,9 +97,11 @@ ROWS = {
     "PATCH /api/admin/users/{user_id}": admins(200, {"name": "renamed"}),
     "POST /api/admin/users/{user_id}/plan": admins(200, {"plan": "starter"}),
     "POST /api/admin/users/{user_id}/credits": admins(200, {"amount_usd": "0.5", "reason": "goodwill"}),
+    "GET /api/admin/upstreams": admins(200),
     "POST /v1/chat/completions": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}),
     "POST /v1/completions": inference(200, {"model": "privaterouter/fast", "prompt": "Hi.", "max_tokens": 5}),
     "POST /v1/embeddings": inference(200, {"model": "privaterouter/embed", "input": "Hi."}),
+    "POST /v1/quote": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES}),
     "GET /v1/models": inference(200),
     "GET /v1/models/{model_id:path}": inference(200, model_id="privaterouter/fast"),
     **{

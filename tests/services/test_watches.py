@@ -14,7 +14,7 @@ from pathlib import Path
 from kit.client import channel
 from kit.health import is_serving
 from tests.services.billing.test_audit import UNGUARDED
-from tests.support.databases import Databases
+from tests.support.databases import APP_SECRET, Databases
 from tests.support.money_services import MoneyServices, money_services
 from tests.support.waiting import eventually
 
@@ -78,6 +78,7 @@ async def test_the_processes_export_what_is_wrong_at_once(databases: Databases, 
         usage = {
             "USAGE_DATABASE_URL": databases.url_for("usage", money.world.url),
             "BILLING_ADDR": billing_addr,
+            "APP_SECRET_KEY": APP_SECRET,
         }
         with started("billing", tmp_path, **billing) as metrics:
             await exported(

@@ -13,6 +13,7 @@ from kit import client, server
 from kit.clock import utc_now
 from kit.database import Database
 from kit.ids import IdFactory
+from kit.secrets import Sealer, derive
 from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub, add_BillingServiceServicer_to_server
@@ -25,12 +26,13 @@ from services.billing.plans import Plans
 from services.billing.servicer import BillingServicer
 from services.billing.terms import Terms
 from services.billing.uptime import Uptime
+from services.usage.idempotency import Answers
 from services.usage.leftovers import LeftLeases
 from services.usage.relay import Relay
 from services.usage.servicer import UsageServicer
 from services.usage.workers import LostWorkers
 from tests.services.billing.world import USD, Clock, FakeCatalog, Owner, RecordingBus, World
-from tests.support.databases import Databases
+from tests.support.databases import APP_SECRET, Databases
 from tests.support.waiting import eventually
 
 BILLING = billing_pb2.DESCRIPTOR.services_by_name["BillingService"]
@@ -146,7 +148,10 @@ async def money_services(databases: Databases) -> AsyncIterator[MoneyServices]:
         billing_stub = BillingServiceStub(await stack.enter_async_context(client.channel(billing_target, BILLING)))
         left_leases = LeftLeases(usage_database, billing_stub, now=clock, elapsed_s=lambda: clock.elapsed_s)
         relay = Relay(usage_database, billing_stub, LostWorkers(usage_database), interval_s=0.05, poll_s=0.02)
-        servicer = UsageServicer(usage_database, relay, billing=billing_stub, left_leases=left_leases, now=clock)
+        answers = Answers(Sealer(derive(APP_SECRET, "test")))
+        servicer = UsageServicer(
+            usage_database, relay, billing=billing_stub, left_leases=left_leases, answers=answers, now=clock
+        )
         usage_target = await stack.enter_async_context(
             _serve(lambda real: add_UsageServiceServicer_to_server(servicer, real))
         )

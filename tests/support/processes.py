@@ -4,13 +4,33 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import httpx
 
 
 @contextmanager
 def fake_upstream() -> Iterator[str]:
     """A running `tests.support.fake_upstream`; its base URL."""
-    command = [sys.executable, "-m", "tests.support.fake_upstream"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with _server("tests.support.fake_upstream") as url:
+        yield url
+
+
+@contextmanager
+def fake_ollama() -> Iterator[str]:
+    """A running `tests.support.fake_ollama`; its base URL."""
+    with _server("tests.support.fake_ollama") as url:
+        yield url
+
+
+def renewed(ollama_url: str, **state: Any) -> None:
+    """Makes a running fake Ollama a new one; `state` has fields of `tests.support.fake_ollama.State`."""
+    httpx.post(f"{ollama_url}/fake", json=state).raise_for_status()
+
+
+@contextmanager
+def _server(module: str) -> Iterator[str]:
+    with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"

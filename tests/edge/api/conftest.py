@@ -17,8 +17,9 @@ from edge.clients import Clients
 from edge.deps import Deps
 from edge.limits.buckets import Buckets
 from edge.limits.throttle import Throttle
-from edge.lookup.catalogue import Catalogue
+from edge.lookup.catalogue import Catalogue, Upstream
 from edge.settings import EdgeSettings
+from edge.upstream.fleet import Fleet
 from kit.ids import IdFactory
 from privaterouter.auth.v1 import auth_pb2
 from tests.support.services import RunningServices
@@ -93,6 +94,11 @@ class Application:
             yield Person(client, user, token)
 
 
+async def no_probe(_: Upstream) -> bool:
+    """Never asked: the fleet of these tests is not started."""
+    raise NotImplementedError
+
+
 @asynccontextmanager
 async def application(environment: dict[str, str]) -> AsyncIterator[Application]:
     """The `/api` half of the edge, with these variables as its settings."""
@@ -117,6 +123,7 @@ async def application(environment: dict[str, str]) -> AsyncIterator[Application]
             tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=time),
             ids=IdFactory(),
             is_fit=is_fit,
+            fleet=Fleet(catalogue.current, no_probe, random=lambda: 0.0),
         )
         yield Application(Edge(deps, raw={}, v1=[]), deps, time, fit)
 

@@ -145,6 +145,7 @@ async def test_the_catalogue_is_public(app: Application) -> None:
             "dimensions": None,
             "input_usd_per_mtok": "0.100000",
             "cached_input_usd_per_mtok": "0.100000",
+            "cache_write_input_usd_per_mtok": "0.100000",
             "output_usd_per_mtok": "0.300000",
         }
         plans = (await client.get("/api/plans")).json()
@@ -155,6 +156,8 @@ async def test_the_catalogue_is_public(app: Application) -> None:
             "monthly_usd": "10.00",
             "included_credits_usd": "12.00",
             "rpm": 60,
+            "tpm": None,
+            "max_in_flight": None,
             "all_models": False,
             "allowed_models": ["privaterouter/embed", "privaterouter/fast", "privaterouter/qwen-fast"],
             "monthly_quota_tokens": None,

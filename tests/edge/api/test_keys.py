@@ -30,6 +30,9 @@ async def test_a_new_key_is_shown_in_full_once(alice: Person) -> None:
         "monthly_limit_usd": None,
         "allowed_models": [],
         "rpm_limit": None,
+        "tpm_limit": None,
+        "max_in_flight": None,
+        "keeps_answers": False,
         "expires_at": None,
         "last_used_at": None,
         "created_at": "",
@@ -47,16 +50,33 @@ async def test_a_key_can_be_made_with_all_its_limits(alice: Person) -> None:
         monthly_limit_usd="2.5",
         allowed_models=["privaterouter/fast"],
         rpm_limit=5,
+        tpm_limit=40_000_000_000,
+        max_in_flight=2,
+        keeps_answers=True,
         expires_at=expires.isoformat(),
     )
     key = created["api_key"]
-    assert (key["status"], key["monthly_limit_usd"], key["rpm_limit"]) == ("disabled", "2.50", 5)
-    assert key["allowed_models"] == ["privaterouter/fast"]
-    assert key["expires_at"] == expires.isoformat().replace("+00:00", "Z")
+    assert key == {
+        "id": key["id"],
+        "name": "laptop",
+        "key_prefix": created["key"][:15],
+        "status": "disabled",
+        "monthly_limit_usd": "2.50",
+        "allowed_models": ["privaterouter/fast"],
+        "rpm_limit": 5,
+        "tpm_limit": 40_000_000_000,
+        "max_in_flight": 2,
+        "keeps_answers": True,
+        "expires_at": expires.isoformat().replace("+00:00", "Z"),
+        "last_used_at": None,
+        "created_at": key["created_at"],
+    }
+    assert (await alice.http.get("/api/keys")).json()["items"] == [key]
 
 
 async def test_a_change_touches_only_what_it_names_and_null_takes_a_limit_away(alice: Person) -> None:
-    key = (await new_key(alice, monthly_limit_usd=5, rpm_limit=7))["api_key"]
+    limits = {"tpm_limit": 9, "max_in_flight": 3, "keeps_answers": True}
+    key = (await new_key(alice, monthly_limit_usd=5, rpm_limit=7, **limits))["api_key"]
     url = f"/api/keys/{key['id']}"
     renamed = (await alice.http.patch(url, json={"name": "work"})).json()
     assert renamed == key | {"name": "work"}
@@ -65,6 +85,12 @@ async def test_a_change_touches_only_what_it_names_and_null_takes_a_limit_away(a
     assert freed == renamed | {"monthly_limit_usd": None, "rpm_limit": None}
     switched = (await alice.http.patch(url, json={"status": "disabled", "monthly_limit_usd": 0})).json()
     assert switched == freed | {"status": "disabled", "monthly_limit_usd": "0.00"}
+    assert {name: switched[name] for name in limits} == limits
+    unlimited = {"tpm_limit": None, "max_in_flight": None, "keeps_answers": False}
+    assert (await alice.http.patch(url, json=unlimited)).json() == switched | unlimited
+    assert (await alice.http.patch(url, json={"max_in_flight": 1})).json() == switched | unlimited | {
+        "max_in_flight": 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -84,6 +110,13 @@ async def test_a_change_touches_only_what_it_names_and_null_takes_a_limit_away(a
         ({"name": "k", "rpm_limit": 0}, (400, "invalid_body", "rpm_limit")),
         ({"name": "k", "rpm_limit": 1.5}, (400, "invalid_body", "rpm_limit")),
         ({"name": "k", "rpm_limit": 10**30}, (400, "invalid_body", "rpm_limit")),
+        ({"name": "k", "tpm_limit": 0}, (400, "invalid_body", "tpm_limit")),
+        ({"name": "k", "tpm_limit": 10**12 + 1}, (400, "invalid_body", "tpm_limit")),
+        ({"name": "k", "tpm_limit": "many"}, (400, "invalid_body", "tpm_limit")),
+        ({"name": "k", "max_in_flight": 0}, (400, "invalid_body", "max_in_flight")),
+        ({"name": "k", "max_in_flight": 1_000_001}, (400, "invalid_body", "max_in_flight")),
+        ({"name": "k", "keeps_answers": None}, (400, "invalid_body", "keeps_answers")),
+        ({"name": "k", "keeps_answers": "yes"}, (400, "invalid_body", "keeps_answers")),
         ({"name": "k", "allowed_models": ["privaterouter/none"]}, (400, "invalid_body", "allowed_models")),
         ({"name": "k", "allowed_models": "privaterouter/fast"}, (400, "invalid_body", "allowed_models")),
         ({"name": "k", "expires_at": "tomorrow"}, (400, "invalid_body", "expires_at")),

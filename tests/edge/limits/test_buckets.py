@@ -1,8 +1,7 @@
-"""Token buckets: in Valkey by its clock, in the process while Valkey is away, and the same in both."""
+"""Limits: in Valkey by its clock, in the process while Valkey is away."""
 
 import asyncio
 import os
-import random
 import signal
 import tempfile
 from collections.abc import AsyncIterator
@@ -12,13 +11,15 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.local.valkey import Valkey
-from edge.limits import buckets as module
-from edge.limits.buckets import Bucket, Buckets, LocalBuckets, RateAnswer
-from edge.limits.rates import Rates
+from edge.limits.buckets import Buckets
+from edge.limits.levels import Bucket, Slots, Taken, summary
 from edge.limits.throttle import Throttle
 from tests.support.waiting import eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
+# So long that no token comes back while a test runs.
+LONG_S = 10**6
+ONE = Slots("one", 1)
 
 
 @pytest.fixture
@@ -34,89 +35,36 @@ async def calls(redis_url: str) -> int:
     return sum(stats.get(f"cmdstat_{name}", {}).get("calls", 0) for name in ("evalsha", "eval"))
 
 
-async def test_an_account_gets_its_rpm_at_once_and_no_more(buckets: Buckets) -> None:
-    rates = Rates(buckets)
-    answers = [await rates.check("account", 7, "key", None) for _ in range(8)]
-    assert [answer.allowed for answer in answers] == [True] * 7 + [False]
-    assert [answer.remaining for answer in answers] == [6, 5, 4, 3, 2, 1, 0, 0]
-    assert {answer.limit for answer in answers} == {7}
-    assert 0 < answers[-1].retry_after_s <= 60 / 7
-    assert 60 - 60 / 7 < answers[-1].reset_s <= 60
-
-
-async def test_tokens_come_back_evenly(buckets: Buckets) -> None:
-    rates = Rates(buckets)
-    for _ in range(600):
-        answer = await rates.check("account", 600, "key", None)
-    assert answer.remaining <= 10
-    while answer.allowed:
-        answer = await rates.check("account", 600, "key", None)
-    assert answer.retry_after_s <= 0.1
-
-    async def again() -> bool:
-        return (await rates.check("account", 600, "key", None)).allowed
-
-    await eventually(again, within_s=1.0)
-
-
-async def test_account_and_key_must_both_allow_and_neither_pays_for_the_others_refusal(buckets: Buckets) -> None:
-    rates = Rates(buckets)
-    for _ in range(2):
-        assert (await rates.check("account", 5, "narrow", 2)).allowed
-    refused = await rates.check("account", 5, "narrow", 2)
-    assert (refused.allowed, refused.limit, refused.remaining) == (False, 2, 0)
-    # The account's bucket has lost two, not three.
-    other = await rates.check("account", 5, "other", None)
-    assert (other.allowed, other.remaining) == (True, 2)
-    for _ in range(2):
-        assert (await rates.check("account", 5, "wide", 100)).allowed
-    refused = await rates.check("account", 5, "wide", 100)
-    assert (refused.allowed, refused.limit) == (False, 5)
-    # Nor has the key's bucket lost anything to the account's refusal.
-    assert (await rates.check("another", 1_000, "wide", 100)).remaining == 97
-
-
-async def test_the_numbers_are_those_of_the_bucket_with_the_least_left(buckets: Buckets) -> None:
-    rates = Rates(buckets)
-    answer = await rates.check("account", 100, "key", 10)
-    assert (answer.limit, answer.remaining) == (10, 9)
-    answer = await rates.check("account-2", 5, "key-2", 10)
-    assert (answer.limit, answer.remaining) == (5, 4)
-
-
-async def test_a_changed_limit_keeps_what_share_was_used(buckets: Buckets) -> None:
-    rates = Rates(buckets)
-    for _ in range(10):
-        await rates.check("account", 20, "key", None)
-    answer = await rates.check("account", 200, "key", None)
-    assert 98 <= answer.remaining <= 100
-
-
-async def test_a_limit_of_0_refuses(buckets: Buckets) -> None:
-    answer = await Rates(buckets).check("account", 0, "key", None)
-    assert (answer.allowed, answer.limit, answer.retry_after_s) == (False, 0, 60.0)
+async def allows(buckets: Buckets, *limits: Bucket | Slots, member: str = "") -> bool:
+    return (await buckets.take(*limits, member=member)).allowed
 
 
 async def test_all_requests_of_a_tick_are_one_call(buckets: Buckets, redis_url: str) -> None:
-    rates = Rates(buckets)
-    await rates.check("warm", 5, "key", None)
+    await buckets.take(Bucket("warm", 5, 60))
     before = await calls(redis_url)
-    answers = await asyncio.gather(*(rates.check("account", 60, f"key-{number}", 1) for number in range(100)))
+    account, slots = Bucket("account", 60, 60), Slots("running", 50)
+    answers = await asyncio.gather(
+        *(buckets.take(account, Bucket(f"key-{number}", 1, 60), slots, member=str(number)) for number in range(100))
+    )
     assert await calls(redis_url) == before + 1
-    assert sum(answer.allowed for answer in answers) == 60
+    assert sum(answer.allowed for answer in answers) == 50
 
 
-async def test_two_edges_share_the_buckets(buckets: Buckets, redis_url: str) -> None:
+async def test_two_edges_share_the_limits(buckets: Buckets, redis_url: str) -> None:
     other = Buckets(redis_url)
     both = await asyncio.gather(
-        *(Rates(each).check("account", 20, "key", None) for _ in range(20) for each in (buckets, other))
+        *(
+            each.take(Bucket("b", 20, LONG_S), Slots("s", 15), member=f"{each is other} {n}")
+            for n in range(20)
+            for each in (buckets, other)
+        )
     )
     await other.close()
-    assert sum(answer.allowed for answer in both) == 20
+    assert sum(answer.allowed for answer in both) == 15
 
 
 async def test_buckets_vanish_when_they_are_full_again(buckets: Buckets, redis_url: str) -> None:
-    await Rates(buckets).check("account", 60_000, "key", None)
+    await buckets.take(Bucket("b", 60_000, 60))
 
     async def empty() -> bool:
         async with Redis.from_url(redis_url) as redis:
@@ -125,57 +73,128 @@ async def test_buckets_vanish_when_they_are_full_again(buckets: Buckets, redis_u
     await eventually(empty)
 
 
-async def test_the_same_requests_get_the_same_answers_in_valkey_and_in_the_process(buckets: Buckets) -> None:
-    local = LocalBuckets(lambda: 0)
-    chance = random.Random(7)  # noqa: S311 (the same every time, on purpose)
-    # Windows so long that no token comes back while the test runs.
-    kinds = [Bucket(f"b{number}", number + 1, 10**6) for number in range(5)]
-    for _ in range(200):
-        wanted = chance.sample(kinds, chance.choice((1, 2)))
-        here, there = local.take(wanted), await buckets.take(*wanted)
-        assert (here.allowed, here.limit, here.remaining) == (there.allowed, there.limit, there.remaining)
-        assert there.reset_s == pytest.approx(here.reset_s, abs=60)
+async def test_what_is_given_back_can_be_taken_again_and_a_bucket_holds_no_more_than_its_size(buckets: Buckets) -> None:
+    large = Bucket("b", 1_000, LONG_S, amount=900)
+    small = Bucket("b", 1_000, LONG_S, amount=100)
+    assert await allows(buckets, large)
+    assert not await allows(buckets, large)
+    buckets.give(large, used=100)
+    assert summary([large], await buckets.take(large)).remaining == 0
+    # Never less than empty, never more than full.
+    buckets.give(large, used=10**9)
+    assert not await allows(buckets, small)
+    for _ in range(5):
+        buckets.give(large, used=0)
+    assert summary([large], await buckets.take(large)).remaining == 100
 
 
-def test_a_token_of_the_process_comes_back_in_its_time() -> None:
-    now_us = 0
-    local = LocalBuckets(lambda: now_us)
-    bucket = Bucket("b", 2, 60)
-    assert local.take([bucket]) == RateAnswer(allowed=True, limit=2, remaining=1, reset_s=30.0, retry_after_s=0.0)
-    assert local.take([bucket]).remaining == 0
-    now_us = 10_000_000
-    assert local.take([bucket]) == RateAnswer(allowed=False, limit=2, remaining=0, reset_s=50.0, retry_after_s=20.0)
-    now_us = 30_000_000
-    assert local.take([bucket]).allowed
+async def test_a_request_larger_than_the_bucket_takes_all_of_it(buckets: Buckets) -> None:
+    huge = Bucket("b", 1_000, LONG_S, amount=50_000)
+    answer = summary([huge], await buckets.take(huge))
+    assert (answer.allowed, answer.limit, answer.remaining) == (True, 1_000, 0)
+    assert not await allows(buckets, Bucket("b", 1_000, LONG_S))
+    buckets.give(huge, used=400)
+    assert summary([huge], await buckets.take(Bucket("b", 1_000, LONG_S))).remaining == 599
 
 
-def test_the_process_keeps_a_bounded_number_of_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MAX_LOCAL_BUCKETS", 10)
-    local = LocalBuckets(lambda: 0)
-    for number in range(100):
-        assert local.take([Bucket(f"b{number}", 2, 60)]).allowed
-    assert len(local._full_at) <= 10
+async def test_a_slot_is_free_for_the_next_request_of_the_same_edge(buckets: Buckets) -> None:
+    for number in range(50):
+        assert await buckets.take(ONE, member=str(number)) == Taken(True, [1])
+        assert await buckets.take(ONE, member="another") == Taken(False, [1])
+        buckets.free([ONE], str(number))
+
+
+async def test_what_ends_rides_along_with_what_begins(buckets: Buckets, redis_url: str) -> None:
+    await buckets.take(ONE, member="first")
+    before = await calls(redis_url)
+    buckets.free([ONE], "first")
+    assert await allows(buckets, ONE, member="second")
+    assert await calls(redis_url) == before + 1
+
+
+async def test_a_slot_is_free_for_other_edges_soon(buckets: Buckets, redis_url: str) -> None:
+    other = Buckets(redis_url)
+    assert await allows(buckets, ONE, member="here")
+    assert not await allows(other, ONE, member="there")
+    buckets.free([ONE], "here")
+    await eventually(lambda: allows(other, ONE, member="there"))
+    await other.close()
+
+
+async def test_the_slots_of_an_edge_that_has_died_come_free(buckets: Buckets, redis_url: str) -> None:
+    dead = Buckets(redis_url, slot_s=0.2, renew_s=60)
+    assert await allows(dead, ONE, member="lost")
+    assert not await allows(buckets, ONE, member="next")
+    await eventually(lambda: allows(buckets, ONE, member="next"))
+    await dead.close()
+
+
+async def test_slots_of_what_runs_are_renewed_and_those_of_what_has_ended_are_not(redis_url: str) -> None:
+    alive = Buckets(redis_url, slot_s=0.5, renew_s=0.05)
+    two = Slots("two", 2)
+    assert await allows(alive, two, member="long")
+    assert await allows(alive, two, member="short")
+    alive.free([two], "short")
+    async with Redis.from_url(redis_url, decode_responses=True) as redis:
+        first = await redis.zscore("two", "long")
+        assert first
+
+        async def renewed() -> bool:
+            return (await redis.zscore("two", "long") or 0) >= first + 1_000_000
+
+        await eventually(renewed)
+        assert await redis.zrange("two", 0, -1) == ["long"]
+        alive.free([two], "long")
+
+        async def gone() -> bool:
+            return not await redis.exists("two")
+
+        await eventually(gone)
+
+    async def rests() -> bool:
+        return alive._renew is None
+
+    await eventually(rests)
+    await alive.close()
+
+
+async def test_who_leaves_while_it_is_asked_holds_no_slot(buckets: Buckets, redis_url: str) -> None:
+    asking = [asyncio.create_task(buckets.take(ONE, member=str(number))) for number in range(2)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for task in asking:
+        task.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    await eventually(lambda: allows(buckets, ONE, member="next"))
+    assert buckets._local.running == {"one": {"next"}}
 
 
 async def test_without_valkey_the_process_limits_by_itself() -> None:
     alone = Buckets(NOBODY)
-    rates = Rates(alone)
-    answers = [await rates.check("account", 3, "key", None) for _ in range(4)]
+    three = Bucket("b", 3, LONG_S)
+    assert [await allows(alone, three) for _ in range(4)] == [True, True, True, False]
+    assert [await allows(alone, ONE, member=str(number)) for number in range(2)] == [True, False]
+    alone.free([ONE], "0")
+    assert await allows(alone, ONE, member="2")
+    large = Bucket("tokens", 100, LONG_S, amount=100)
+    assert [await allows(alone, large) for _ in range(2)] == [True, False]
+    alone.give(large, used=0)
+    assert await allows(alone, large)
     await alone.close()
-    assert [answer.allowed for answer in answers] == [True, True, True, False]
 
 
-async def test_valkey_is_used_again_when_it_is_back() -> None:
+async def test_what_runs_when_valkey_goes_and_comes_back_keeps_its_slots() -> None:
     with tempfile.TemporaryDirectory(prefix="privaterouter-test-") as directory:
         server = Valkey(Path(directory))
         server.start()
-        url = server.url
-        limited = Buckets(url, probe_s=0.05)
-        rates = Rates(limited)
+        limited = Buckets(server.url, probe_s=0.05)
+        two = Slots("two", 2)
         try:
-            assert (await rates.check("account", 5, "key", None)).remaining == 4
+            assert await allows(limited, two, member="before")
             os.kill(server.child.pid, signal.SIGKILL)
-            assert (await rates.check("account", 5, "key", None)).remaining == 4  # of a bucket of our own
+            # The process knows of the one that runs.
+            assert await limited.take(two, member="during") == Taken(True, [2])
+            assert not await allows(limited, two, member="one too many")
             assert limited._probe
             probing = limited._probe
         finally:
@@ -184,22 +203,21 @@ async def test_valkey_is_used_again_when_it_is_back() -> None:
         assert probing.done()
 
 
-async def test_a_probe_ends_when_valkey_answers(buckets: Buckets, redis_url: str) -> None:
+async def test_a_probe_ends_when_valkey_answers_and_tells_it_what_runs(buckets: Buckets, redis_url: str) -> None:
+    two = Slots("two", 2)
+    assert await allows(buckets, two, member="ends meanwhile")
     buckets._leave(OSError("away"))
-    assert (await Rates(buckets).check("account", 5, "key", None)).allowed
-    assert await calls_of_bucket(redis_url) == 0
+    assert await allows(buckets, Bucket("b", 5, 60), two, member="meanwhile")
+    buckets.free([two], "ends meanwhile")
+    async with Redis.from_url(redis_url, decode_responses=True) as redis:
+        assert not await redis.exists("b")
 
-    async def back() -> bool:
-        return buckets._probe is None
+        async def told() -> bool:
+            return buckets._probe is None and await redis.zrange("two", 0, -1) == ["meanwhile"]
 
-    await eventually(back)
-    assert (await Rates(buckets).check("account", 5, "key", None)).allowed
-    assert await calls_of_bucket(redis_url) == 1
-
-
-async def calls_of_bucket(redis_url: str) -> int:
-    async with Redis.from_url(redis_url) as redis:
-        return int(await redis.exists("rpm:account:account"))
+        await eventually(told)
+        assert await allows(buckets, Bucket("b", 5, 60))
+        assert await redis.exists("b")
 
 
 async def test_a_subject_has_so_many_attempts_whatever_case_it_is_written_in(buckets: Buckets, redis_url: str) -> None:

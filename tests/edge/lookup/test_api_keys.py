@@ -8,6 +8,7 @@ import pytest
 
 from edge.errors import EdgeError
 from edge.lookup.api_keys import PREFIX, ApiKeys
+from edge.lookup.callers import Caller
 from kit.clock import utc_now
 from kit.timestamps import to_proto
 from kit.tokens import make_token
@@ -39,13 +40,25 @@ async def test_a_key_is_resolved_with_its_limits_and_remembered_for_30_s(
     secret, key = new_secret(), active_key(monthly_limit_nanos=5)
     key.api_key.allowed_models.append("privaterouter/fast")
     key.api_key.rpm_limit = 3
+    key.api_key.tpm_limit = 4_000
+    key.api_key.max_in_flight = 2
+    key.api_key.keeps_answers = True
     key.virtual_key = "sk-virtual"
     auth.keys[secret] = key
     assert api_keys.cached(secret) is None
     caller = await api_keys.resolve(secret)
-    assert (caller.api_key_id, caller.account_id) == (key.api_key.id, key.account_id)
-    assert (caller.monthly_limit_nanos, caller.allowed_models) == (5, frozenset({"privaterouter/fast"}))
-    assert (caller.rpm_limit, caller.expire_time, caller.virtual_key) == (3, None, "sk-virtual")
+    assert caller == Caller(
+        api_key_id=key.api_key.id,
+        account_id=key.account_id,
+        monthly_limit_nanos=5,
+        allowed_models=frozenset({"privaterouter/fast"}),
+        rpm_limit=3,
+        expire_time=None,
+        virtual_key="sk-virtual",
+        tpm_limit=4_000,
+        max_in_flight=2,
+        keeps_answers=True,
+    )
     assert "sk-virtual" not in repr(caller)
     assert api_keys.cached(secret) is caller
     assert await api_keys.resolve(secret) is caller
@@ -56,9 +69,19 @@ async def test_a_key_is_resolved_with_its_limits_and_remembered_for_30_s(
 
 async def test_a_key_without_limits_has_none(auth: FakeAuth, api_keys: ApiKeys) -> None:
     secret = new_secret()
-    auth.keys[secret] = active_key()
-    caller = await api_keys.resolve(secret)
-    assert (caller.monthly_limit_nanos, caller.rpm_limit, caller.allowed_models) == (None, None, frozenset())
+    auth.keys[secret] = key = active_key()
+    assert await api_keys.resolve(secret) == Caller(
+        api_key_id=key.api_key.id,
+        account_id=key.account_id,
+        monthly_limit_nanos=None,
+        allowed_models=frozenset(),
+        rpm_limit=None,
+        expire_time=None,
+        virtual_key="",
+        tpm_limit=None,
+        max_in_flight=None,
+        keeps_answers=False,
+    )
 
 
 async def test_a_limit_of_zero_is_a_limit(auth: FakeAuth, api_keys: ApiKeys) -> None:

@@ -5,12 +5,13 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from edge.errors import EdgeError
 from edge.money import files
 from edge.money.holds import Hold
 from edge.money.path import MoneyPath
-from edge.money.records import Record, Status
+from edge.money.records import Attempt, Record, Status
 from privaterouter.usage.v1 import usage_pb2
 from privaterouter.usage.v1.usage_pb2 import UsageRecord
 from tests.edge.money.world import (
@@ -195,6 +196,7 @@ async def test_a_record_that_no_message_can_hold_is_kept_with_what_matters(world
     made = record(account)
     path.open(held, made)
     made.output_tokens = 1 << 80
+    made.attempts = (Attempt("first", "m1", duration_ms=1 << 80),)
     await end(path, held, made, 3 * CENT)
     (row,) = path._journal.batch(10)
     kept = UsageRecord.FromString(row.record)
@@ -234,17 +236,23 @@ async def test_a_worker_that_ends_takes_no_new_requests(world: World) -> None:
         path.open(await _free(path), record(account))
 
 
+ATTEMPTS = (Attempt("first", "m1", 503, "upstream_failed", 12), Attempt("second", "m2", 200, duration_ms=3))
+
+
 def test_every_field_of_a_record_is_one_of_the_contract_and_arrives_there() -> None:
     numbers = {name: number for number, name in enumerate(Record.__struct_fields__, 1)}
     kinds = Record.__annotations__
+    examples: dict[Any, Any] = {bool: True, Status: Status.ERROR, tuple[Attempt, ...]: ATTEMPTS}
     values: dict[str, Any] = {
-        name: {int: number, int | None: number, bool: True, str: f"s{number}", Status: Status.ERROR}[kinds[name]]
+        name: {**examples, int: number, int | None: number, str: f"s{number}"}[kinds[name]]
         for name, number in numbers.items()
     }
     message = Record(**values).to_proto()
+    assert [*message.attempts] == [usage_pb2.Attempt(**asdict(attempt)) for attempt in values.pop("attempts")]
     assert message.start_time.ToNanoseconds() == values.pop("start_time_ns")
     assert {name: getattr(message, name) for name in values} == values
-    left_to_usage = {"record_time", "revision", "start_time"}
+    left_to_usage = {"record_time", "revision", "start_time", "attempts"}
+    assert {field.name for field in usage_pb2.Attempt.DESCRIPTOR.fields} == set(Attempt.__struct_fields__)
     assert {field.name for field in UsageRecord.DESCRIPTOR.fields} == set(values) | left_to_usage
 
 
@@ -271,3 +279,19 @@ def _tokens(world: World, made: Record) -> int:
 
 async def _is(value: bool) -> bool:
     return value
+
+
+async def test_free_credit_is_that_of_leases_in_use_of_the_account_or_of_one_key(world: World) -> None:
+    account = world.account(100 * CENT)
+    path = world.worker()
+    assert path.free_nanos(account) == 0
+    first, second = some_id(), some_id()
+    held = await hold(path, account, 10 * CENT, key=first)
+    await hold(path, account, 5 * CENT, key=second)
+    path.release(held)
+    free = {key: lease.free for key in (first, second) if (lease := path._book.pot(account, key).lease)}
+    assert free[first] >= 10 * CENT
+    assert path.free_nanos(account) == sum(free.values())
+    assert [path.free_nanos(account, key) for key in (first, second, some_id())] == [free[first], free[second], 0]
+    world.clock.now_s += path._pace.stale_s + 1
+    assert path.free_nanos(account) == 0

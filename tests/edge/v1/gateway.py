@@ -32,7 +32,7 @@ from edge.v1.inference import Inference, Parts
 from kit.ids import IdFactory
 
 CALLER = Caller("key-1", "account-1", None, frozenset(), None, None, virtual_key="")
-PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000)
+PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000, 125_000_000)
 
 
 def model(name: str, **changes: Any) -> Model:

@@ -21,24 +21,39 @@ TOKENS = st.integers(0, 2**40)
 def usages(draw: st.DrawFn) -> Usage:
     """Any usage that is believed."""
     prompt, output = draw(TOKENS), draw(TOKENS)
-    return Usage(prompt, output, draw(st.integers(0, prompt)), draw(st.integers(0, output)))
+    cached = draw(st.integers(0, prompt))
+    return Usage(prompt, output, cached, draw(st.integers(0, output)), draw(st.integers(0, prompt - cached)))
 
 
-@given(usages(), PRICES, PRICES, PRICES)
-def test_a_usage_costs_the_exact_sum_rounded_up_once(usage: Usage, fresh: int, cached: int, output: int) -> None:
+@given(usages(), PRICES, PRICES, PRICES, PRICES)
+def test_a_usage_costs_the_exact_sum_rounded_up_once(
+    usage: Usage, fresh: int, cached: int, written: int, output: int
+) -> None:
     exact = Fraction(
-        (usage.input_tokens - usage.cached_input_tokens) * fresh
+        (usage.input_tokens - usage.cached_input_tokens - usage.cache_write_input_tokens) * fresh
         + usage.cached_input_tokens * cached
+        + usage.cache_write_input_tokens * written
         + usage.output_tokens * output,
         1_000_000,
     )
-    assert price_of(usage, Price("p", fresh, cached, output)) == min(MAX_NANOS, ceil(exact))
+    assert price_of(usage, Price("p", fresh, cached, output, written)) == min(MAX_NANOS, ceil(exact))
+
+
+@given(usages(), PRICES, PRICES, PRICES, PRICES)
+def test_a_usage_costs_between_all_at_the_cheapest_class_and_all_at_the_dearest(
+    usage: Usage, fresh: int, cached: int, written: int, output: int
+) -> None:
+    cost = price_of(usage, Price("p", fresh, cached, output, written))
+    plain = Usage(usage.input_tokens, usage.output_tokens)
+    cheapest, dearest = min(fresh, cached, written), max(fresh, cached, written)
+    assert 0 <= price_of(plain, Price("p", cheapest, 0, output)) <= cost
+    assert cost <= price_of(plain, Price("p", dearest, 0, output))
 
 
 @given(usages(), PRICES, PRICES)
-def test_what_is_hidden_or_cached_is_never_counted_twice(usage: Usage, fresh: int, output: int) -> None:
+def test_what_is_hidden_cached_or_written_is_never_counted_twice(usage: Usage, fresh: int, output: int) -> None:
     plain = Usage(usage.input_tokens, usage.output_tokens)
-    price = Price("p", fresh, fresh, output)
+    price = Price("p", fresh, fresh, output, fresh)
     assert price_of(usage, price) == price_of(plain, price)
 
 

@@ -1,6 +1,7 @@
 """A request's cost is bounded before it runs."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +42,14 @@ def test_a_chat_is_bounded_by_its_bytes_its_template_and_its_limit() -> None:
     bounds, size = bound(CHAT, messages=[{"role": "user", "content": "hi"}], max_tokens=10)
     assert bounds == Bounds(size + 100, size // 5 + 100, limit_tokens=10, answers=1, choices=1)
     assert bounds.full_nanos(MODEL) == (size + 100) * 100 + 10 * 300
+
+
+@pytest.mark.parametrize("price", [Price("1", 5, 4, 9, 3), Price("1", 4, 5, 9, 3), Price("1", 3, 4, 9, 5)])
+def test_a_prompt_is_held_for_at_its_dearest_class(price: Price) -> None:
+    model = replace(MODEL, price=price)
+    bounds = Bounds(10**6, 10**6, limit_tokens=10**6, answers=1, choices=1)
+    assert bounds.full_nanos(model) == 5 + 9
+    assert bounds.affordable_limit(model, 5 + 4) == 444_444
 
 
 def test_the_larger_of_both_limits_counts_and_the_models_own_is_never_passed() -> None:

@@ -53,10 +53,20 @@ def test_an_event_keeps_its_other_lines() -> None:
     )
 
 
-def test_an_event_of_several_data_lines_becomes_one() -> None:
-    (event,) = EventReader().feed(b'data: {"model":\ndata: "hidden"}\n\n')
+def test_the_name_is_changed_in_the_data_and_not_where_it_looks_like_it() -> None:
+    (event,) = EventReader().feed(b': {"model": "hidden"}\ndata: {"model": "hidden"}\n\n')
+    assert event.data is not None
+    assert rename_event(event, read_chunk(event.data), PUBLIC) == (
+        b': {"model": "hidden"}\ndata: {"model":"privaterouter/fast"}\n\n'
+    )
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_an_event_of_several_data_lines_becomes_one_and_keeps_the_others(end: bytes) -> None:
+    lines = [b"event: x", b'data: {"model":', b"id: 7", b'data: "hidden"}', b"", b""]
+    (event,) = EventReader().feed(end.join(lines))
     assert event.data is not None
     got = rename_event(event, read_chunk(event.data), PUBLIC)
-    assert got.startswith(b"data: ")
-    assert got.count(b"\n") == 2
-    assert json.loads(got[6:]) == {"model": PUBLIC}
+    name, data, number, *rest = got.split(end)
+    assert (name, number, rest) == (b"event: x", b"id: 7", [b"", b""])
+    assert json.loads(data.removeprefix(b"data: ")) == {"model": PUBLIC}

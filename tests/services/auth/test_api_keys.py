@@ -27,6 +27,9 @@ LIMITS: dict[str, Any] = {
     "allowed_models": ["privaterouter/embed", "privaterouter/fast"],
     "rpm_limit": 30,
     "expire_time": LATER,
+    "tpm_limit": 50_000_000_000,
+    "max_in_flight": 4,
+    "keeps_answers": True,
 }
 
 
@@ -121,6 +124,12 @@ BAD: list[Any] = [
     pytest.param({"allowed_models": [f"m{n}" for n in range(101)]}, "allowed_models", id="too many models"),
     pytest.param({"rpm_limit": 0}, "rpm_limit", id="no requests"),
     pytest.param({"rpm_limit": -5}, "rpm_limit", id="negative requests"),
+    pytest.param({"tpm_limit": 0}, "tpm_limit", id="no tokens"),
+    pytest.param({"tpm_limit": -1}, "tpm_limit", id="negative tokens"),
+    pytest.param({"tpm_limit": 10**12 + 1}, "tpm_limit", id="too many tokens"),
+    pytest.param({"max_in_flight": 0}, "max_in_flight", id="nothing at the same time"),
+    pytest.param({"max_in_flight": -1}, "max_in_flight", id="less than nothing at the same time"),
+    pytest.param({"max_in_flight": 1_000_001}, "max_in_flight", id="too much at the same time"),
     pytest.param({"expire_time": timestamps.to_proto(NOW)}, "expire_time", id="expired"),
     pytest.param({"expire_time": Timestamp(seconds=2**60)}, "expire_time", id="after the end of time"),
 ]
@@ -162,7 +171,7 @@ async def test_a_change_touches_the_named_fields_only_and_clears_what_is_unset(a
     assert renamed == key
 
     assert (await update(auth, key, status=pb.API_KEY_STATUS_DISABLED)).status == pb.API_KEY_STATUS_DISABLED
-    cleared = await update(auth, key, "monthly_limit_nanos", "allowed_models", "rpm_limit", "expire_time")
+    cleared = await update(auth, key, *LIMITS, name="not named")
     assert cleared == pb.ApiKey(
         id=key.id,
         user_id=user_id,
@@ -266,6 +275,9 @@ async def test_caches_hear_of_every_change_after_it_is_visible(auth: Auth, hints
         ("status", "'gone'"),
         ("monthly_limit_nanos", "-1"),
         ("rpm_limit", "0"),
+        ("tpm_limit", "0"),
+        ("max_in_flight", "0"),
+        ("keeps_answers", "NULL"),
         ("key_prefix", "'sk'"),
         ("secret_digest", "'\\x00'"),
         ("user_id", "gen_random_uuid()"),

@@ -36,6 +36,9 @@ async def test_a_key_is_resolved_with_all_that_the_edge_needs(auth: Auth) -> Non
         user_id,
         monthly_limit_nanos=7,
         rpm_limit=9,
+        tpm_limit=11,
+        max_in_flight=13,
+        keeps_answers=True,
         allowed_models=["privaterouter/fast"],
         expire_time=timestamps.to_proto(NOW + timedelta(hours=1)),
     )

@@ -179,6 +179,67 @@ async def test_an_operators_edits_survive_the_next_start(seeded: Catalog) -> Non
     assert await seeded.newest() == before
 
 
+async def test_what_settings_do_not_say_of_an_upstream_is_an_operators(seeded: Catalog) -> None:
+    mine = pb.Upstream(
+        name="embedded-chat",
+        kind=pb.UPSTREAM_KIND_OPENAI,
+        base_url="http://elsewhere",
+        max_in_flight=4,
+        max_queued=2,
+        dialects=[pb.DIALECT_RESPONSES],
+    )
+    await seeded.stub.SetUpstream(pb.SetUpstreamRequest(upstream=mine))
+    await seeded.seed()
+    mine.base_url = EMBEDDED["EMBEDDED_CHAT_URL"]
+    assert (await seeded.newest()).upstreams[0] == mine
+
+
+async def test_an_upstream_of_another_kind_begins_without_limits_and_dialects(catalog: Catalog) -> None:
+    await catalog.seed(**LITELLM)
+    mine = (await catalog.newest()).upstreams[0]
+    mine.max_in_flight, mine.dialects[:] = 4, [pb.DIALECT_MESSAGES]
+    await catalog.stub.SetUpstream(pb.SetUpstreamRequest(upstream=mine))
+    await catalog.seed(UPSTREAM_KIND="ollama", UPSTREAM_BASE_URL="http://ollama:11434")
+    assert list((await catalog.newest()).upstreams) == [
+        pb.Upstream(name="default", kind=pb.UPSTREAM_KIND_OLLAMA, base_url="http://ollama:11434")
+    ]
+
+
+async def test_a_timeout_or_a_price_of_writing_that_an_operator_set_survives_with_what_it_belongs_to(
+    seeded: Catalog,
+) -> None:
+    fast = await seeded.model("privaterouter/fast")
+    fast.routes[0].first_byte_timeout_ms = 5_000
+    fast.fallback_models.append("privaterouter/qwen-fast")
+    fast.sticky = pb.STICKY_USER
+    paths = ["routes", "fallback_models", "sticky"]
+    await seeded.stub.UpdateModel(pb.UpdateModelRequest(model=fast, update_mask=FieldMask(paths=paths)))
+    price = pb.Price(
+        input_nanos_per_mtok=fast.price.input_nanos_per_mtok,
+        cache_write_input_nanos_per_mtok=125_000_000,
+        output_nanos_per_mtok=fast.price.output_nanos_per_mtok,
+    )
+    await seeded.stub.SetModelPrice(pb.SetModelPriceRequest(public_name=fast.public_name, price=price))
+    before = await seeded.model("privaterouter/fast")
+    assert before.routes == fast.routes
+    await seeded.seed(UPSTREAM_KIND="ollama", UPSTREAM_BASE_URL="http://ollama:11434")
+    after = await seeded.model("privaterouter/fast")
+    assert after.max_output_tokens == 4_096, "this follows"
+    before.max_output_tokens = after.max_output_tokens
+    assert after == before
+
+
+async def test_what_an_older_release_has_noted_of_its_seed_still_follows(seeded: Catalog) -> None:
+    noted = await seeded.admin.fetch(
+        "SELECT field, value FROM catalog.seeded"
+        " WHERE item = 'model:privaterouter/fast' AND field IN ('price', 'routes')"
+    )
+    assert {row["field"]: row["value"] for row in noted} == {
+        "price": "[100000000, null, 300000000]",
+        "routes": '[["embedded-chat", "smollm2", 1, 0]]',
+    }
+
+
 async def test_a_new_release_of_the_seed_reaches_only_what_nobody_touched(
     seeded: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:

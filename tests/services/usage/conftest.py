@@ -14,17 +14,19 @@ import pytest
 from kit import client, server
 from kit.database import Database
 from kit.ids import IdFactory
+from kit.secrets import Sealer, derive
 from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub, add_BillingServiceServicer_to_server
 from privaterouter.usage.v1 import usage_pb2 as pb
 from privaterouter.usage.v1 import usage_pb2_grpc
+from services.usage.idempotency import Answers
 from services.usage.leftovers import LeftLeases
 from services.usage.relay import Relay
 from services.usage.servicer import UsageServicer
 from services.usage.workers import LostWorkers
 from tests.services.usage.fakes import FakeBilling
-from tests.support.databases import Databases
+from tests.support.databases import APP_SECRET, Databases
 
 START = datetime(2026, 5, 15, 6, 23, tzinfo=UTC)
 BILLING = billing_pb2.DESCRIPTOR.services_by_name["BillingService"]
@@ -183,7 +185,13 @@ async def usage(databases: Databases) -> AsyncIterator[Usage]:
         # So slow by itself that only being woken explains what tests see of it.
         relay = Relay(database, billing_stub, lost, interval_s=5, poll_s=5)
         left_leases = LeftLeases(database, billing_stub)
-        servicer = UsageServicer(database, relay, billing=billing_stub, left_leases=left_leases)
+        servicer = UsageServicer(
+            database,
+            relay,
+            billing=billing_stub,
+            left_leases=left_leases,
+            answers=Answers(Sealer(derive(APP_SECRET, "test"))),
+        )
 
         def register(grpc_server: grpc.aio.Server) -> None:
             usage_pb2_grpc.add_UsageServiceServicer_to_server(servicer, grpc_server)

@@ -19,7 +19,7 @@ from privaterouter.billing.v1.billing_pb2_grpc import add_BillingServiceServicer
 from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceStub
 from tests.services.usage.conftest import USAGE, Usage
 from tests.services.usage.fakes import FakeBilling
-from tests.support.databases import Databases
+from tests.support.databases import APP_SECRET, Databases
 from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
@@ -35,6 +35,7 @@ async def started(usage: Usage, databases: Databases, directory: Path) -> AsyncI
         "BILLING_ADDR": f"unix:{directory}/billing",
         "USAGE_SETTLE_INTERVAL_S": "0.05",
         "USAGE_LOST_AFTER_S": "0.3",
+        "APP_SECRET_KEY": APP_SECRET,
     }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.usage"),

@@ -1,0 +1,60 @@
+"""Chat completions, completions and embeddings, as they come: only the model's name is ours."""
+
+import json
+from collections.abc import Sequence
+
+from edge.dialects.errors import chat_failure
+from edge.dialects.translator import About
+from edge.errors import EdgeError
+from edge.v1.answers import Chunk, read_chunk
+from edge.v1.renaming import rename, rename_event
+from edge.v1.sse import DONE, Event, data_event
+from edge.v1.usage import Usage
+
+
+class ChatTranslator:
+    """`is_chat` tells chat completions from completions, `shows_usage` whether the client asked for the usage chunk."""
+
+    __slots__ = ("_about", "_is_chat", "_public_name", "_shows_usage")
+
+    over = False
+
+    def __init__(self, about: About, *, is_chat: bool, shows_usage: bool) -> None:
+        self._about = about
+        self._public_name = about.public_name
+        self._is_chat = is_chat
+        self._shows_usage = shows_usage
+
+    def read(self, data: bytes) -> Chunk:
+        """What a chunk or whole answer says. ValueError where it is no JSON object."""
+        return read_chunk(data)
+
+    def whole(self, body: bytes, chunk: Chunk) -> bytes:
+        """The answer under the public name."""
+        return rename(body, chunk, self._public_name)
+
+    def event(self, event: Event, chunk: Chunk) -> bytes:
+        """The event under the public name; nothing for the usage chunk, unless it was asked for."""
+        if chunk.has_usage and not chunk.choices and not self._shows_usage:
+            return b""
+        return rename_event(event, chunk, self._public_name)
+
+    def cut(self, chunk: Chunk, unfinished: Sequence[int]) -> bytes:
+        """The chunk that ends every unfinished answer as an upstream does at the limit."""
+        empty: dict[str, object] = {"delta": {}} if self._is_chat else {"text": ""}
+        body = {
+            "id": chunk.id or self._about.request_id,
+            "object": "chat.completion.chunk" if self._is_chat else "text_completion",
+            "created": chunk.created or self._about.created_s,
+            "model": self._public_name,
+            "choices": [{"index": index, **empty, "logprobs": None, "finish_reason": "length"} for index in unfinished],
+        }
+        return data_event(json.dumps(body, separators=(",", ":")).encode())
+
+    def end(self, usage: Usage) -> bytes:
+        """The marker of the end."""
+        return DONE
+
+    def failure(self, error: EdgeError) -> bytes:
+        """The error, then the marker of the end."""
+        return chat_failure(error)

@@ -1,0 +1,156 @@
+"""What is read of a Responses request, and the rules that hold whatever the upstream speaks: nothing is stored here."""
+
+from typing import Final
+
+import msgspec
+
+from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
+from edge.v1.inputs import decode_struct
+
+LIMIT: Final = "max_output_tokens"
+"""How a Responses request names its output limit."""
+_NULL: Final = msgspec.Raw(b"null")
+# Tools that the client runs itself: a call costs its tokens and nothing else.
+_CLIENT_TOOLS: Final = frozenset({"function", "custom", "local_shell", "apply_patch"})
+_STORED: Final = {
+    "previous_response_id": "Nothing is stored here: send the earlier items again, in 'input'.",
+    "conversation": "Nothing is stored here: send the earlier items again, in 'input'.",
+    "prompt": "Nothing is stored here: send the text of the prompt, in 'instructions' or 'input'.",
+}
+_OWN: Final = frozenset({LIMIT})
+
+
+class Content(msgspec.Struct):
+    """A part of an item's content."""
+
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+    image_url: str | None = None
+    detail: str | None = None
+    file_id: str | None = None
+    file_url: str | None = None
+    file_data: str | None = None
+    filename: str | None = None
+    input_audio: msgspec.Raw = _NULL
+
+
+class Item(msgspec.Struct):
+    """An item of `input`; those without a type are messages."""
+
+    type: str | None = None
+    role: str | None = None
+    content: str | list[Content] | None = None
+    call_id: str | None = None
+    name: str | None = None
+    arguments: str | dict[str, msgspec.Raw] | None = None
+    output: str | list[Content] | dict[str, msgspec.Raw] | None = None
+
+
+class Tool(msgspec.Struct):
+    """A tool: for a function, what is asked of it; for others their type."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    parameters: msgspec.Raw = _NULL
+    strict: bool | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[str] | None = None
+
+
+class Format(msgspec.Struct):
+    """The form that the text is to have."""
+
+    type: str
+    name: str | None = None
+    description: str | None = None
+    schema: msgspec.Raw = _NULL
+    strict: bool | None = None
+
+
+class Text(msgspec.Struct):
+    """`text` of a request."""
+
+    format: Format | None = None
+    verbosity: str | None = None
+
+
+class Reasoning(msgspec.Struct):
+    """`reasoning` of a request."""
+
+    effort: str | None = None
+    mode: str | None = None
+
+
+class Request(msgspec.Struct):
+    """`POST /v1/responses`."""
+
+    model: str
+    input: str | list[Item]
+    instructions: str | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    background: bool | None = None
+    max_output_tokens: int | None = None
+    top_logprobs: int | None = None
+    tools: list[Tool] | None = None
+    tool_choice: msgspec.Raw = _NULL
+    text: Text | None = None
+    reasoning: Reasoning | None = None
+    include: list[str] | None = None
+    truncation: str | None = None
+    metadata: dict[str, str] | None = None
+
+
+_request = msgspec.json.Decoder(Request)
+_top = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_responses(body: bytes) -> tuple[Request, dict[str, msgspec.Raw]]:
+    """The request, and all its fields that are not null. EdgeError `invalid_body` where it needs what is stored."""
+    request = decode_struct(_request, body)
+    top = {name: raw for name, raw in _top.decode(body).items() if bytes(raw) != b"null"}
+    refuse_foreign(top, own=_OWN, dialect="responses")
+    if request.max_output_tokens is not None and request.max_output_tokens < 1:
+        raise refused(LIMIT, f"{LIMIT!r} must be at least 1.")
+    if not request.input:
+        raise refused("input", "'input' is empty. Give a text, or at least one item.")
+    _refuse_stored(request, top)
+    for at, tool in enumerate(request.tools or ()):
+        if tool.type not in _CLIENT_TOOLS:
+            raise refused(
+                f"tools[{at}].type", f"The tool {tool.type[:64]!r} does not run here. Use tools of the type 'function'."
+            )
+    return request, top
+
+
+def _refuse_stored(request: Request, top: dict[str, msgspec.Raw]) -> None:
+    if request.store:
+        raise refused("store", "Nothing is stored here. Leave 'store' out, or send false.")
+    if request.background:
+        raise refused("background", "Nothing runs in the background here. Leave 'background' out, or send false.")
+    for name, instead in _STORED.items():
+        if name in top:
+            raise not_supported(name, instead)
+    for at, item in enumerate(request.input if isinstance(request.input, list) else ()):
+        if item.type == "item_reference" or (item.type is None and item.role is None):
+            raise refused(f"input[{at}]", "Nothing is stored here: send the item itself, with its type or role.")
+
+
+def contents(item: Item, at: int) -> list[Content]:
+    """The content of a message, or what a function gave back. EdgeError where a part of it is only referred to."""
+    name = "content" if item.output is None else "output"
+    found = item.content if item.output is None else item.output
+    if found is None:
+        return []
+    if isinstance(found, str):
+        return [Content(type="input_text", text=found)]
+    if isinstance(found, dict):
+        raise refused(f"input[{at}].{name}", f"'input[{at}].{name}' must be a text or a list of parts.")
+    for number, content in enumerate(found):
+        if content.file_id is not None:
+            raise by_reference(f"input[{at}].{name}[{number}].file_id")
+        if content.file_url is not None:
+            raise by_reference(f"input[{at}].{name}[{number}].file_url")
+    return found

@@ -1,0 +1,161 @@
+"""Finds a candidate that answers: one after the other, until a head of an answer has come or there is nobody left.
+
+Another one is tried only while nothing of an answer has come: after a connection that failed or broke, a silence, or an
+error status, and within the fleet's budget of retries. The request's own faults are nobody else's to judge.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Final
+
+from edge.errors import EdgeError
+from edge.money.records import Attempt
+from edge.upstream.candidates import Candidate
+from edge.upstream.client import Client, Response, UpstreamError
+from edge.upstream.failures import (
+    UpstreamRefusal,
+    from_failure,
+    from_status,
+    read_all,
+    unreachable,
+    upstream_timeout,
+)
+from edge.upstream.fleet import Fleet
+from edge.upstream.looks import Looks
+from edge.upstream.visits import Outcome, Retry, Visit, pause_s
+from edge.v1.exchange import Exchange, Outgoing
+
+_MAX_ERROR_BYTES: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Upstreams:
+    """How upstreams are reached: by whom, and what is known of them."""
+
+    client: Client
+    fleet: Fleet
+    looks: Looks
+
+
+class _Failed(Exception):
+    """A try that came to nothing; the error is what the client gets where it was the last one."""
+
+    def __init__(self, error: EdgeError, outcome: Outcome, *, status: int = 0, pause_s: float = 0.0) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.outcome = outcome
+        self.status = status
+        self.pause_s = pause_s
+
+
+async def reach(exchange: Exchange, upstreams: Upstreams) -> tuple[Visit, Response]:
+    """The head of an answer with status 200, and the visit to whom it came from, which the caller has to leave.
+
+    EdgeError: the last failure, or `upstream_unavailable`; Interrupted.
+    """
+    plan, fleet = exchange.plan, upstreams.fleet
+    tried: list[Candidate] = []
+    failed: EdgeError | None = None
+    retry: Retry | None = None
+    try:
+        while candidate := fleet.choose(plan.candidates, tried, plan.sticky_key):
+            if failed is not None and retry is None and exchange.forwarded:
+                retry = fleet.try_retry()
+                if retry is None:
+                    break
+            tried.append(candidate)
+            begun_s = time.monotonic()
+            try:
+                visit = await exchange.wait(fleet.enter(candidate))
+                response = await _visit(exchange, upstreams, candidate, visit)
+            except _Failed as failure:
+                failed, status = failure.error, failure.status
+            except EdgeError as error:
+                if isinstance(error, UpstreamRefusal):
+                    raise
+                failed, status = error, 0
+            else:
+                if exchange.record.attempts:
+                    _note(exchange, candidate, status=response.status, error_code="", begun_s=begun_s)
+                return visit, response
+            _note(exchange, candidate, status=status, error_code=failed.code, begun_s=begun_s)
+    finally:
+        if retry is not None:
+            retry.end()
+    raise failed or unreachable()
+
+
+async def _visit(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, visit: Visit) -> Response:
+    """One try. _Failed where another one may be asked, EdgeError where the request itself was refused."""
+    outgoing = exchange.plan.prepare(candidate)
+    exchange.begin(outgoing)
+    try:
+        response = await _ask(exchange, outgoing, upstreams.client)
+    except _Failed as failed:
+        visit.leave(failed.outcome, pause_s=failed.pause_s)
+        raise
+    except BaseException:
+        visit.leave(Outcome.NEUTRAL)
+        raise
+    visit.answered(time.monotonic())
+    upstreams.looks.note_answer(candidate.route)
+    exchange.heard(asyncio.get_running_loop().time())
+    return response
+
+
+async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Response:
+    route = outgoing.candidate.route
+    try:
+        # The timer that looks after all exchanges ends it: a model may have to be loaded first.
+        async with asyncio.timeout(None) as ends:
+            exchange.asked = (asyncio.get_running_loop().time(), ends)
+            response = await exchange.wait(
+                client.post(
+                    outgoing.target.url,
+                    headers=outgoing.target.headers,
+                    body=outgoing.body,
+                    connect_timeout_s=route.connect_timeout_s,
+                    sent=exchange.note_forwarded,
+                )
+            )
+            exchange.asked = None
+            if response.status == 200:
+                return response
+            raise await _refusal(exchange, outgoing, response)
+    except TimeoutError:
+        raise _Failed(upstream_timeout(), Outcome.FAILURE) from None
+    except UpstreamError as error:
+        raise _Failed(from_failure(error), Outcome.FAILURE) from error
+    finally:
+        exchange.asked = None
+
+
+async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -> Exception:
+    """What an answer with another status than 200 comes to."""
+    try:
+        async with asyncio.timeout(outgoing.candidate.route.idle_timeout_s):
+            body = await exchange.wait(read_all(response, _MAX_ERROR_BYTES))
+    except (UpstreamError, EdgeError, TimeoutError):
+        body = b""
+    finally:
+        response.release()
+    status = response.status
+    error = from_status(response, body, target=outgoing.target, public_name=exchange.record.model_public_name)
+    if isinstance(error, UpstreamRefusal):
+        return error
+    if status == 429:
+        return _Failed(error, Outcome.BUSY, status=status, pause_s=pause_s(response.header("retry-after")))
+    # Of a 4xx that is our fault (a wrong credential, a model that it does not have) others may know nothing.
+    return _Failed(error, Outcome.FAILURE if status >= 500 or status == 408 else Outcome.NEUTRAL, status=status)
+
+
+def _note(exchange: Exchange, candidate: Candidate, *, status: int, error_code: str, begun_s: float) -> None:
+    tried = Attempt(
+        upstream_name=candidate.upstream.name,
+        upstream_model=candidate.route.upstream_model,
+        http_status=status,
+        error_code=error_code,
+        duration_ms=max(0, round((time.monotonic() - begun_s) * 1000)),
+    )
+    exchange.record.attempts = (*exchange.record.attempts, tried)

@@ -1,0 +1,55 @@
+"""What is read of chunks and whole answers, those of odd shapes too."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge.v1.answers import Choice, Delta, read_chunk
+
+
+def read(value: Any) -> Any:
+    return read_chunk(json.dumps(value).encode())
+
+
+ODD = Delta(content=" ")
+
+
+@pytest.mark.parametrize(
+    "choices,expected",
+    [
+        ([{"index": 1, "delta": {"content": [{"type": "text", "text": "Hi"}]}}], [Choice(index=1, delta=ODD)]),
+        (
+            [{"delta": {"tool_calls": [{"function": {"name": "f", "arguments": {"a": 1}}}]}, "finish_reason": "stop"}],
+            [Choice(delta=ODD, finish_reason="stop")],
+        ),
+        ([{"index": None, "delta": {}, "finish_reason": "stop"}], [Choice(delta=ODD, finish_reason="stop")]),
+        ([], None),
+        ([{"finish_reason": 5}], [Choice(delta=ODD)]),
+        ({"0": {}}, [Choice(delta=ODD)]),
+        (5, [Choice(delta=ODD)]),
+    ],
+)
+def test_choices_of_another_shape_count_and_the_rest_is_read(choices: Any, expected: list[Choice] | None) -> None:
+    chunk = read({"id": 5, "model": "hidden", "choices": choices, "usage": {"prompt_tokens": 1}})
+    assert (chunk.model, chunk.choices or None) == ("hidden", expected)
+    assert (bytes(chunk.usage), chunk.has_error) == (b'{"prompt_tokens": 1}', False)
+
+
+def test_an_odd_object_without_choices_counts_nothing() -> None:
+    chunk = read({"id": 5, "model": 5, "error": "no"})
+    assert (chunk.model, chunk.choices, chunk.has_usage, chunk.has_error) == (None, None, False, True)
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b'"x"', b"{", b"5", b'{"id": "\xff"}', b"[" * 100_000])
+def test_what_is_no_object_is_not_read(data: bytes) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        read_chunk(data)
+
+
+def test_deltas_that_hold_no_text_of_ours_are_read_around() -> None:
+    delta = {"audio": {"data": "AAAA"}, "images": [{"image_url": {"url": "data:,"}}], "content": None, "role": "x"}
+    chunk = read({"choices": [{"index": 0, "delta": delta, "logprobs": {"content": []}}]})
+    assert chunk.choices == [Choice(delta=Delta())]
+    assert chunk.usage == msgspec.Raw(b"null")
