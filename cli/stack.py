@@ -20,12 +20,14 @@ def up() -> None:
 
     PostgreSQL, Valkey, a small language model, the four services and the edge; data and logs are in
     PRIVATEROUTER_HOME (.local). Each part is replaced by a setting: DATABASE_URL, REDIS_URL, or UPSTREAM_KIND
-    with UPSTREAM_BASE_URL and UPSTREAM_API_KEY. EDGE_PORT (8000) and DASHBOARD_PORT (3000) move it.
+    with UPSTREAM_BASE_URL and UPSTREAM_API_KEY. UPSTREAM_KIND=litellm alone puts a LiteLLM proxy in front of the
+    small model. EDGE_PORT (8000) and DASHBOARD_PORT (3000) move it.
 
     For example:
         privaterouter up
         PRIVATEROUTER_HOME=.local2 EDGE_PORT=8001 DASHBOARD_PORT=3001 privaterouter up
         UPSTREAM_KIND=ollama UPSTREAM_BASE_URL=http://localhost:11434 privaterouter up
+        UPSTREAM_KIND=litellm privaterouter up
     """
     with told():
         local_stack.up(load(StackSettings))
@@ -59,9 +61,12 @@ def seed() -> None:
     if settings.catalog_database_url:
         _become("services.catalog.seed", dict(os.environ))
     environment = _environment(settings).seed()
-    if environment["UPSTREAM_KIND"] == "embedded" and not environment["EMBEDDED_CHAT_URL"]:
+    if settings.runs_models and not environment["EMBEDDED_CHAT_URL"]:
         with told():
             raise CommandError("This stack runs no model: set UPSTREAM_KIND and UPSTREAM_BASE_URL as at its start.")
+    if settings.runs_litellm and not environment["UPSTREAM_BASE_URL"]:
+        with told():
+            raise CommandError("This stack runs no LiteLLM: set UPSTREAM_KIND as at its start.")
     _become("services.catalog.seed", environment)
 
 

@@ -2,6 +2,7 @@
 # Writes the locks anew: sh requirements/lock.sh [--upgrade]
 # Each lock holds a group with all it needs, hashed; versions agree across all of them, since the
 # later ones are resolved under the earlier ones. No lock names an index or a download address.
+# LiteLLM's is on its own, as is the environment that it is installed into.
 set -eu
 cd "$(dirname "$0")/.."
 uv="${UV:-.venv/bin/uv}"
@@ -15,3 +16,4 @@ lock tools requirements/tools.in "${@}"
 lock runtime pyproject.toml "${@}"
 lock embedded pyproject.toml --extra embedded -c requirements/runtime.txt "${@}"
 lock dev pyproject.toml --group dev -c requirements/runtime.txt -c requirements/embedded.txt "${@}"
+lock litellm requirements/litellm.in "${@}"

@@ -36,6 +36,11 @@ class Environment:
         self._jwt_secret = secrets.jwt_secret.get_secret_value()
         self._places = places
         self._home = home
+        self._upstream_url = settings.upstream_base_url
+        self._upstream_key = settings.upstream_api_key.get_secret_value()
+        if settings.runs_litellm:
+            self._upstream_url = places.litellm_url
+            self._upstream_key = secrets.litellm_master_key.get_secret_value()
 
     def migrate(self) -> dict[str, str]:
         """For the migrations, the only ones to get the owner's address."""
@@ -56,13 +61,14 @@ class Environment:
         }
 
     def seed(self) -> dict[str, str]:
-        """For the seeding of the catalogue, which learns here where the embedded models are."""
+        """For the seeding of the catalogue, which learns here where the embedded models are, if they are used."""
+        used = self._settings.runs_models
         return {
             **self._shared(),
             **self._database("catalog"),
-            "EMBEDDED_CHAT_URL": self._places.chat_url,
+            "EMBEDDED_CHAT_URL": self._places.chat_url if used else "",
             "EMBEDDED_CHAT_MODEL": CHAT_MODEL,
-            "EMBEDDED_EMBED_URL": self._places.embed_url,
+            "EMBEDDED_EMBED_URL": self._places.embed_url if used else "",
             "EMBEDDED_EMBED_MODEL": EMBED_MODEL,
         }
 
@@ -86,11 +92,11 @@ class Environment:
             "APP_SECRET_KEY": self._app_secret,
             "REDIS_URL": self._places.redis_url,
             "LITELLM_VIRTUAL_KEYS": str(self._settings.virtual_keys).lower(),
-            "LITELLM_BASE_URL": self._settings.upstream_base_url,
-            "LITELLM_MASTER_KEY": self._settings.upstream_api_key.get_secret_value(),
+            "LITELLM_BASE_URL": self._upstream_url,
+            "LITELLM_MASTER_KEY": self._upstream_key,
             "UPSTREAM_KIND": self._settings.upstream_kind,
-            "UPSTREAM_BASE_URL": self._settings.upstream_base_url,
-            "UPSTREAM_API_KEY": self._settings.upstream_api_key.get_secret_value(),
+            "UPSTREAM_BASE_URL": self._upstream_url,
+            "UPSTREAM_API_KEY": self._upstream_key,
         }
 
     def _database(self, service: str) -> dict[str, str]:

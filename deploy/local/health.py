@@ -35,9 +35,14 @@ def edge_ports(file: Path) -> dict[str, int] | None:
 
 def edge_is_ready(port: int) -> bool:
     """Whether the edge at this port of this machine wants traffic; never raises."""
+    return answers(port, "/health/ready")
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether what listens at this port of this machine answers this path with 200; never raises."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
-        connection.request("GET", "/health/ready")
+        connection.request("GET", path)
         return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False

@@ -24,6 +24,7 @@ class Home:
         self.journal = root / "journal"
         self.postgres = root / "postgres"
         self.valkey = root / "valkey"
+        self.litellm = root / "litellm"
         self.secrets = root / "secrets.env"
         self.places = self.run / "stack.json"
         self.edge_ports = self.run / "edge-ports.json"
@@ -35,7 +36,7 @@ class Home:
         # Others may pass through (0711), since PostgreSQL may have to run as another user (postgres.py).
         self.root.mkdir(parents=True, exist_ok=True, mode=0o711)
         (self.root / MARKER).touch()
-        for directory in (self.run, self.logs, self.journal):
+        for directory in (self.run, self.logs, self.journal, self.litellm):
             directory.mkdir(exist_ok=True, mode=0o700)
 
     def log(self, part: str) -> Path:

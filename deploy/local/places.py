@@ -18,6 +18,7 @@ class Places:
     redis_url: str
     chat_url: str = ""
     embed_url: str = ""
+    litellm_url: str = ""
     api_url: str = ""
     dashboard_url: str = ""
     metrics_url: str = ""

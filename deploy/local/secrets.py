@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from deploy.local.settings import StackSettings
 
-NAMES = ("APP_SECRET_KEY", "JWT_SECRET")
+NAMES = {"APP_SECRET_KEY": "", "JWT_SECRET": "", "LITELLM_MASTER_KEY": "sk-"}
+"""Each secret, and what it has to begin with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class Secrets:
 
     app_secret_key: SecretStr
     jwt_secret: SecretStr
+    litellm_master_key: SecretStr
+    """That of the embedded LiteLLM; one of your own has its own."""
 
 
 def load(settings: StackSettings, file: Path) -> Secrets:
@@ -27,12 +30,13 @@ def load(settings: StackSettings, file: Path) -> Secrets:
     return Secrets(
         app_secret_key=settings.app_secret_key or SecretStr(generated["APP_SECRET_KEY"]),
         jwt_secret=settings.jwt_secret or SecretStr(generated["JWT_SECRET"]),
+        litellm_master_key=SecretStr(generated["LITELLM_MASTER_KEY"]),
     )
 
 
 def _generated(file: Path) -> dict[str, str]:
     kept = {name: value for name, value in dotenv_values(file).items() if value} if file.exists() else {}
-    missing = {name: secrets.token_hex(32) for name in NAMES if name not in kept}
+    missing = {name: begin + secrets.token_hex(32) for name, begin in NAMES.items() if name not in kept}
     if missing:
         everything = {**kept, **missing}
         unfinished = file.with_suffix(".new")

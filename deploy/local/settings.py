@@ -39,8 +39,10 @@ class StackSettings(Settings):
     @model_validator(mode="after")
     def _require_what_belongs_together(self) -> Self:
         """Half a replacement would fail later, and less clearly."""
-        if self.upstream_kind != "embedded" and not self.upstream_base_url:
+        if not self.runs_models and not self.upstream_base_url:
             raise ValueError(f"UPSTREAM_KIND={self.upstream_kind} also needs UPSTREAM_BASE_URL")
+        if self.runs_litellm and self.upstream_api_key.get_secret_value():
+            raise ValueError("the master key of a LiteLLM of your own also needs its address: UPSTREAM_BASE_URL")
         if self.upstream_kind == "embedded" and self.upstream_base_url:
             raise ValueError("UPSTREAM_BASE_URL also needs UPSTREAM_KIND: openai, ollama or litellm")
         if self.upstream_base_url and not re.match(r"https?://[^/\s]", self.upstream_base_url):
@@ -60,9 +62,19 @@ class StackSettings(Settings):
         return self.privaterouter_home.expanduser().absolute()
 
     @property
+    def runs_litellm(self) -> bool:
+        """Whether the stack has a LiteLLM of its own in front of its models."""
+        return self.upstream_kind == "litellm" and not self.upstream_base_url
+
+    @property
+    def runs_models(self) -> bool:
+        """Whether the stack serves the models itself."""
+        return self.upstream_kind == "embedded" or self.runs_litellm
+
+    @property
     def virtual_keys(self) -> bool:
-        """Whether LiteLLM is asked for a virtual key with each API key."""
-        return self.upstream_kind == "litellm" and self.litellm_virtual_keys
+        """Whether LiteLLM is asked for a virtual key with each API key; the embedded one has no database for them."""
+        return self.upstream_kind == "litellm" and self.litellm_virtual_keys and not self.runs_litellm
 
     def own_database_url(self, service: str) -> str:
         """What is set as this service's <NAME>_DATABASE_URL; empty: to be derived."""

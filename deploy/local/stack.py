@@ -8,13 +8,15 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from deploy.local import checks, health, places, secrets
+from deploy.local import checks, health, litellm, litellm_install, places, secrets
 from deploy.local.environment import Environment, module
 from deploy.local.home import Home
+from deploy.local.litellm import Litellm
 from deploy.local.model import Model
 from deploy.local.places import Places
 from deploy.local.postgres import Postgres
 from deploy.local.process import Child, StackError, explain, private_socket_directory, remove_socket_directory
+from deploy.local.secrets import Secrets
 from deploy.local.settings import SERVICES, StackSettings
 from deploy.local.terminal import Patience, Stopped, StopSignals, announce, say
 from deploy.local.valkey import Valkey
@@ -64,15 +66,19 @@ class Stack:
         checks.refuse_taken_ports(self._settings)
         generated = secrets.load(self._settings, self._home.secrets)
         self._running.callback(self._home.places.unlink, missing_ok=True)
+        proxy = self._install_litellm(generated)
         models = self._launch_models()
         where = self._start_data()
+        where = self._wait_for_models(models, where)
+        where = self._launch_litellm(proxy, where)
         environment = Environment(self._settings, generated, where, self._home)
         self._migrate(environment)
         self._start_services(environment)
-        where = self._wait_for_models(models, where)
-        self._seed(Environment(self._settings, generated, where, self._home))
+        self._seed(environment)
         edge = self._start_edge(environment)
         self._wait_for_services(where)
+        if proxy:
+            self._wait(proxy.name, proxy.is_ready, within_s=litellm.START_WITHIN_S)
         where = self._wait_for_edge(edge, where)
         places.write(where, self._home.places)
         announce(ready_line(self._settings, where, took_s=time.monotonic() - begin))
@@ -87,9 +93,32 @@ class Stack:
             say("Stopping: running requests may finish (once more to stop at once).")
             raise
 
+    def _install_litellm(self, generated: Secrets) -> Litellm | None:
+        """The proxy, installed where it is not, or not as its lock says; None where the stack has none of its own."""
+        if not self._settings.runs_litellm:
+            return None
+        key = generated.litellm_master_key.get_secret_value()
+        proxy = Litellm(self._home.litellm, log=self._home.log("litellm"), master_key=key)
+        if not litellm_install.is_installed(proxy.environment):
+            say(f"Installing LiteLLM (this first time only; {litellm_install.DOWNLOAD_MB} MB where none is cached)")
+            child = litellm_install.begin(proxy.environment, log=self._home.log("litellm-install"))
+            self._finish(child, within_s=litellm_install.INSTALL_WITHIN_S)
+            litellm_install.finish(proxy.environment)
+        return proxy
+
+    def _launch_litellm(self, proxy: Litellm | None, where: Places) -> Places:
+        """It needs the longest of all to start, and starts as soon as the models have told their addresses."""
+        if proxy is None:
+            return where
+        say("Starting LiteLLM")
+        self._running.callback(proxy.stop)
+        proxy.launch(chat_url=where.chat_url, embed_url=where.embed_url)
+        self._children.append(proxy.child)
+        return replace(where, litellm_url=proxy.url)
+
     def _launch_models(self) -> list[Model]:
         """The models load while everything else starts."""
-        if self._settings.upstream_kind != "embedded":
+        if not self._settings.runs_models:
             return []
         models = [Model(kind, self._home.run, log=self._home.log(f"model-{kind}")) for kind in ("chat", "embed")]
         for model in models:
@@ -223,8 +252,10 @@ def stop_all(children: Sequence[Child], *, within_s: float) -> None:
 def ready_line(settings: StackSettings, where: Places, *, took_s: float) -> str:
     """The one line that says where everything is and what answers."""
     answers = f"the upstream is {settings.upstream_kind} at {settings.upstream_base_url}"
-    if settings.upstream_kind == "embedded":
+    if settings.runs_models:
         answers = "all five chat names route to one small model, SmolLM2-135M"
+    if settings.runs_litellm:
+        answers += ", with LiteLLM in front of it (virtual keys: off)"
     return (
         f"PrivateRouter is ready after {took_s:.1f} s: API {where.api_url}/v1, dashboard {where.dashboard_url}; "
         f"{answers}. Ctrl-C stops it."

@@ -182,9 +182,9 @@ def route(model: SeedModel, settings: SeedSettings) -> Route:
 def max_output_tokens(model: SeedModel, settings: SeedSettings) -> int:
     """The longest answer of a model; the small model of the embedded stack has its own bound."""
     most = model.max_output_tokens
-    return min(most, EMBEDDED_ANSWER_TOKENS) if settings.upstream_kind == "embedded" else most
+    return min(most, EMBEDDED_ANSWER_TOKENS) if settings.embedded_models else most
 
 
 def dimensions(model: SeedModel, settings: SeedSettings) -> int:
     """Size of a model's embeddings; not known of the small model of the embedded stack, which stands in."""
-    return 0 if settings.upstream_kind == "embedded" else model.dimensions
+    return 0 if settings.embedded_models else model.dimensions

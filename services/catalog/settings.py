@@ -26,7 +26,8 @@ class CatalogSettings(DatabaseSettings):
 class SeedSettings(DatabaseSettings):
     """Settings of `python -m services.catalog.seed`: which upstream the seeded models are routed to.
 
-    `embedded` needs the four EMBEDDED_ variables, the other kinds UPSTREAM_BASE_URL (with or without `/v1`).
+    `embedded` needs the four EMBEDDED_ variables, the other kinds UPSTREAM_BASE_URL (with or without `/v1`). Of another
+    kind, with EMBEDDED_CHAT_URL as well: it stands in front of the embedded models.
     """
 
     upstream_kind: Literal["embedded", "openai", "ollama", "litellm"]
@@ -37,6 +38,11 @@ class SeedSettings(DatabaseSettings):
     embedded_embed_url: str = ""
     embedded_chat_model: str = ""
     embedded_embed_model: str = ""
+
+    @property
+    def embedded_models(self) -> bool:
+        """Whether two small models stand in for all those of the catalogue."""
+        return bool(self.embedded_chat_url)
 
     @model_validator(mode="after")
     def _require_addresses(self) -> Self:

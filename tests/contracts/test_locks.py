@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("tools", "runtime", "embedded", "dev")
+ON_ITS_OWN = "litellm"
+"""For an environment of its own, so it need not agree with the others."""
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)", re.MULTILINE)
 
 
@@ -20,13 +22,13 @@ def names(requirements: list[str]) -> set[str]:
     return {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", line)[0]).lower() for line in requirements}
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, ON_ITS_OWN])
 def test_every_locked_package_is_pinned_and_hashed(lock: str) -> None:
     for entry in re.sub(r"\\\n", "", read(lock)).splitlines():
         assert re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", entry), entry
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, ON_ITS_OWN])
 def test_a_lock_names_no_address(lock: str) -> None:
     assert "://" not in read(lock)
     assert "index-url" not in read(lock)
@@ -56,6 +58,16 @@ def test_everything_the_project_asks_for_is_locked() -> None:
     }
     for lock, requirements in wanted.items():
         assert names(requirements) <= {name for name, _ in PINNED.findall(read(lock))}, lock
+
+
+def test_litellm_is_the_release_that_was_looked_at_and_never_among_our_own_packages() -> None:
+    """Three releases must never be installed: 1.82.7, 1.82.8 and 1.107."""
+    asked = (ROOT / "requirements/litellm.in").read_text().splitlines()
+    locked = dict(PINNED.findall(read(ON_ITS_OWN)))
+    assert "litellm[proxy]==1.106.2" in asked
+    assert locked["litellm"] == "1.106.2"
+    assert {line for line in asked if not line.startswith(("#", "litellm"))} <= set(locked)
+    assert "litellm" not in {name for lock in LOCKS for name, _ in PINNED.findall(read(lock))}
 
 
 def test_nothing_that_compiles_for_minutes_is_locked() -> None:

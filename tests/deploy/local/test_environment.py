@@ -21,6 +21,7 @@ PLACES = Places(
     redis_url="unix:///run/valkey.sock",
     chat_url="http://127.0.0.1:1",
     embed_url="http://127.0.0.1:2",
+    litellm_url="http://127.0.0.1:3",
 )
 
 
@@ -35,7 +36,11 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def environment(directory: Path) -> Environment:
-    secrets = Secrets(app_secret_key=SecretStr(APP_SECRET), jwt_secret=SecretStr(JWT_SECRET))
+    secrets = Secrets(
+        app_secret_key=SecretStr(APP_SECRET),
+        jwt_secret=SecretStr(JWT_SECRET),
+        litellm_master_key=SecretStr("sk-generated"),
+    )
     return Environment(StackSettings(), secrets, PLACES, Home(directory))
 
 
@@ -105,6 +110,20 @@ def test_litellm_is_described_to_those_who_make_virtual_keys(directory: Path) ->
     )
 
 
+@pytest.mark.parametrize("more", ["", "LITELLM_VIRTUAL_KEYS=false\n"])
+def test_litellm_without_an_address_is_the_stacks_own_with_a_generated_master_key(directory: Path, more: str) -> None:
+    (directory / ".env").write_text(f"UPSTREAM_KIND=litellm\n{more}")
+    told = environment(directory).seed()
+    names = ("UPSTREAM_KIND", "UPSTREAM_BASE_URL", "UPSTREAM_API_KEY", "LITELLM_VIRTUAL_KEYS", "EMBEDDED_CHAT_URL")
+    assert [told[name] for name in names] == [
+        "litellm",
+        "http://127.0.0.1:3",
+        "sk-generated",
+        "false",
+        "http://127.0.0.1:1",
+    ]
+
+
 @pytest.mark.parametrize(
     "line, message",
     [
@@ -115,6 +134,7 @@ def test_litellm_is_described_to_those_who_make_virtual_keys(directory: Path) ->
             "UPSTREAM_BASE_URL must look like http://host:port",
         ),
         ("UPSTREAM_KIND=litellm\nUPSTREAM_BASE_URL=http://x", "virtual keys need LiteLLM's master key"),
+        ("UPSTREAM_KIND=litellm\nUPSTREAM_API_KEY=sk-master", "also needs its address: UPSTREAM_BASE_URL"),
         ("AUTH_DATABASE_URL=postgresql://x", "AUTH_DATABASE_URL also needs DATABASE_URL"),
     ],
 )

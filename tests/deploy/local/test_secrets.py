@@ -20,9 +20,9 @@ def test_they_are_generated_once_and_only_the_owner_may_read_them(tmp_path: Path
     assert secrets.load(settings(), file) == first
     assert file.read_text() == written
     assert file.stat().st_mode & 0o777 == 0o600
-    values = [first.app_secret_key.get_secret_value(), first.jwt_secret.get_secret_value()]
+    values = [secret.get_secret_value() for secret in (first.app_secret_key, first.jwt_secret)]
     assert [len(value) for value in values] == [64, 64]
-    assert values[0] != values[1]
+    assert len({*values, first.litellm_master_key.get_secret_value().removeprefix("sk-")}) == 3
     assert [path.name for path in tmp_path.iterdir()] == ["secrets.env"]
 
 
@@ -45,6 +45,7 @@ def test_a_missing_one_is_added_beside_the_one_that_is_there(tmp_path: Path) -> 
     file.write_text(f"APP_SECRET_KEY={'k' * 64}\n")
     assert secrets.load(settings(), file).app_secret_key == SecretStr("k" * 64)
     assert "JWT_SECRET=" in file.read_text()
+    assert "LITELLM_MASTER_KEY=sk-" in file.read_text()
 
 
 @pytest.mark.parametrize("value", ["changeme-changeme-changeme-changeme", "short", "a" * 64])

@@ -75,6 +75,18 @@ async def test_the_small_model_of_the_embedded_stack_has_a_shorter_longest_answe
     assert longest == [{0, 1_024}, {0, 4_096, 16_384}]
 
 
+async def test_litellm_in_front_of_the_embedded_models_is_asked_by_the_catalogues_names_within_their_bounds(
+    catalog: Catalog,
+) -> None:
+    await catalog.seed(**EMBEDDED | LITELLM | {"LITELLM_VIRTUAL_KEYS": "false"})
+    models = (await catalog.newest()).models
+    assert {model.max_output_tokens for model in models} == {0, seed_data.EMBEDDED_ANSWER_TOKENS}
+    assert {model.dimensions for model in models} == {0}
+    assert [[(route.upstream_name, route.upstream_model) for route in model.routes] for model in models] == [
+        [("default", model.upstream_model)] for model in models
+    ]
+
+
 async def test_the_embedded_stack_routes_all_models_to_its_two_servers(seeded: Catalog) -> None:
     newest = await seeded.newest()
     assert [(up.name, up.kind, up.base_url, up.credential) for up in newest.upstreams] == [
