@@ -84,7 +84,7 @@ def _envelope(body: bytes, *, but_for: str = "") -> Envelope:
 
 
 def _read_translated(
-    body: bytes, *, check: Callable[[bytes], None], translate: Callable[[bytes], bytes], limit: str
+    body: bytes, *, check: Callable[[bytes], ChatInputs], translate: Callable[[bytes], bytes], limit: str
 ) -> Question:
     """A request of another dialect as one for chat completions; the longer of the two bounds the prompt."""
     native = _envelope(body, but_for=limit)
@@ -104,12 +104,8 @@ def _read_messages(body: bytes) -> Question:
     return _read_translated(body, check=check_messages, translate=messages_to_chat, limit="max_tokens")
 
 
-CHAT: Final = Endpoint(
-    name="chat.completions", path="/chat/completions", kind="chat", streams=True, read=_read_chat
-)
-COMPLETIONS: Final = Endpoint(
-    name="completions", path="/completions", kind="chat", streams=True, read=_read_completion
-)
+CHAT: Final = Endpoint(name="chat.completions", path="/chat/completions", kind="chat", streams=True, read=_read_chat)
+COMPLETIONS: Final = Endpoint(name="completions", path="/completions", kind="chat", streams=True, read=_read_completion)
 EMBEDDINGS: Final = Endpoint(
     name="embeddings", path="/embeddings", kind="embedding", streams=False, read=_read_embedding
 )

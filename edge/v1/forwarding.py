@@ -4,14 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from edge.dialects.chat import ChatTranslator
 from edge.dialects.translator import About, Translator
+from edge.dialects.translators import make_chat_translator, make_translator
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Model
-from edge.upstream.adapters import extra_fields, limit_fields, target
+from edge.upstream.adapters import limit_fields, target
 from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds
-from edge.v1.endpoints import Endpoint, Question
+from edge.v1.endpoints import CHAT, RESPONSES, Endpoint, Question
 from edge.v1.envelope import splice
 from edge.v1.exchange import Outgoing
 
@@ -42,7 +42,6 @@ class Forwarding:
         envelope = native or question.envelope
         bounds = replace(self.bounds[candidate.model.public_name], limit_tokens=self.limit(candidate.model))
         changes = self._changes(candidate, bounds, is_native=native is not None)
-        changes |= extra_fields(candidate.upstream, self.request_id, envelope.raw)
         path = endpoint.path if native else endpoint.forwards or endpoint.path
         return Outgoing(
             candidate=candidate,
@@ -59,17 +58,13 @@ class Forwarding:
             created_s=self.created_s,
             prompt_estimate=bounds.prompt_estimate,
         )
-        dialect = self.endpoint.dialect
-        if not dialect:
-            options = self.question.inputs.stream_options
-            return ChatTranslator(
-                about,
-                is_chat=self.endpoint.name == "chat.completions",
-                shows_usage=bool(options and options.include_usage),
-            )
-        translators = NATIVE if is_native else OVER_CHAT
-        assert self.question.native is not None
-        return translators[dialect](about, self.question.native.body)
+        endpoint, question = self.endpoint, self.question
+        if question.native is not None:
+            return make_translator(about, dialect=endpoint.dialect, is_native=is_native, body=question.native.body)
+        options = question.inputs.stream_options
+        return make_chat_translator(
+            about, is_chat=endpoint is CHAT, shows_usage=bool(options and options.include_usage)
+        )
 
     def _changes(self, candidate: Candidate, bounds: Bounds, *, is_native: bool) -> dict[str, bytes]:
         """The JSON values that differ from what the caller sent."""
@@ -77,6 +72,9 @@ class Forwarding:
         limit = b"%d" % bounds.limit_tokens
         if is_native:
             changes[self.endpoint.limit_field] = limit
+            if self.endpoint is RESPONSES:
+                # Left out it means yes there, and nothing of ours is to be stored anywhere.
+                changes["store"] = b"false"
             return changes
         if bounds.answers:
             inputs = self.question.inputs

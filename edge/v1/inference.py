@@ -158,7 +158,7 @@ class Inference:
             )
             model = asked.offers.models[0]
             limit = forwarding.limit(model)
-            if limit < endpoint.asked_limit(asked.question, model):
+            if limit < asked.offers.wanted_tokens:
                 reply.headers["x-privaterouter-max-tokens"] = str(limit)
             plan = Plan(
                 candidates=asked.candidates,
