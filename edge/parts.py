@@ -26,9 +26,11 @@ from edge.upstream.client import AiohttpClient
 from edge.v1.callers import Callers
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
+from edge.v1.idempotency import Idempotency
 from edge.v1.inference import Inference, Parts
 from edge.v1.quote import QuoteParts, quote_router
 from edge.v1.routes import models_router
+from edge.v1.tickets import Tickets
 from kit.bus import Bus
 from kit.clock import Clock, utc_now
 from kit.ids import IdFactory
@@ -84,11 +86,13 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         await invalidation.start()
 
         ids, running, rates = IdFactory(), Running(Patience()), Rates(buckets)
+        idempotency = Idempotency(clients.usage)
+        stack.push_async_callback(idempotency.close)
         callers = Callers(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
         inference = Inference(
             Parts(
                 callers=callers,
-                rates=rates,
+                tickets=Tickets(rates, idempotency),
                 money=money,
                 client=upstream,
                 running=running,

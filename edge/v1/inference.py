@@ -10,7 +10,6 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from edge.errors import EdgeError, internal_error
-from edge.limits.rates import Rates
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Model, Snapshot
 from edge.money.holds import Hold
@@ -26,12 +25,14 @@ from edge.v1.denied import refuse_denied
 from edge.v1.endpoints import Endpoint
 from edge.v1.envelope import Envelope, read_request, splice
 from edge.v1.exchange import Cause, Exchange, Plan, Running
+from edge.v1.idempotency import Replay, read_key
 from edge.v1.inputs import Inputs
-from edge.v1.limiting import show_rate, too_many
+from edge.v1.max_cost import capped, read_max_cost
 from edge.v1.metrics import REFUSED, count_ended
 from edge.v1.reply import Reply
 from edge.v1.requests import ClientGone, read_body
 from edge.v1.routing import choose_route
+from edge.v1.tickets import Ticket, Tickets
 from kit.logs import get_logger
 from kit.money import format_usd
 
@@ -43,7 +44,7 @@ class Parts:
     """What the hot path is made of; ids, time and randomness come in from outside."""
 
     callers: Callers
-    rates: Rates
+    tickets: Tickets
     money: MoneyPath
     client: Client
     running: Running
@@ -62,7 +63,10 @@ class _Asked:
     inputs: Inputs
     model: Model
     bounds: Bounds
+    asked_tokens: int
+    """The limit that was asked for, before a lower one was set to what may be paid for."""
     target: Target
+    ticket: Ticket
 
 
 class Inference:
@@ -78,7 +82,7 @@ class Inference:
         started_s = asyncio.get_running_loop().time()
         try:
             asked = await self._admit(endpoint, scope, receive, reply, request_id)
-            exchange = await self._begin(endpoint, asked, reply, request_id, started_s)
+            exchange = await self._take_up(endpoint, asked, scope, reply, started_s)
         except ClientGone:
             return
         except EdgeError as error:
@@ -89,7 +93,28 @@ class Inference:
             log.exception("inference_failed", request_id=request_id)
             await reply.fail(internal_error())
             return
-        await self._run(exchange, receive)
+        if exchange is not None:
+            await self._run(exchange, asked.ticket, receive)
+
+    async def _take_up(
+        self, endpoint: Endpoint, asked: _Asked, scope: Scope, reply: Reply, started_s: float
+    ) -> Exchange | None:
+        """Begins, or answers with what became of an earlier request with the same idempotency key."""
+        tickets, ticket = self._parts.tickets, asked.ticket
+        try:
+            key = read_key(scope["headers"])
+            if key is None:
+                return await self._begin(endpoint, asked, reply, started_s)
+            replay = await tickets.claim(ticket, key, path=scope["path"], body=asked.envelope.body)
+            if not isinstance(replay, Replay):
+                return await self._begin(endpoint, asked, reply, started_s)
+        except BaseException:
+            await tickets.give_up(ticket)
+            raise
+        await tickets.give_up(ticket)
+        reply.headers.update(replay.headers)
+        await reply.whole(200, replay.body)
+        return None
 
     async def _admit(self, endpoint: Endpoint, scope: Scope, receive: Receive, reply: Reply, request_id: str) -> _Asked:
         parts = self._parts
@@ -103,26 +128,32 @@ class Inference:
         if model.kind != endpoint.kind:
             raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
         bounds = bound(model)
-        rate = await parts.rates.check(caller.account_id, plan.rpm, caller.api_key_id, caller.rpm_limit)
-        show_rate(reply.headers, rate)
-        if not rate.allowed:
-            raise too_many(rate)
+        asked_tokens = bounds.limit_tokens
+        max_cost_nanos = read_max_cost(scope["headers"])
+        if max_cost_nanos is not None:
+            bounds = capped(bounds, model, max_cost_nanos)
         route = self._target(endpoint, model, snapshot, caller, request_id)
+        # The last thing that may refuse here: what it takes must be given back.
+        ticket = await parts.tickets.admit(
+            caller,
+            plan,
+            request_id=request_id,
+            tokens=bounds.prompt_estimate + bounds.output_tokens,
+            shown=reply.headers,
+        )
         parts.callers.note_use(caller)
-        return _Asked(caller, envelope, inputs, model, bounds, route)
+        return _Asked(caller, envelope, inputs, model, bounds, asked_tokens, route, ticket)
 
     def _target(self, endpoint: Endpoint, model: Model, snapshot: Snapshot, caller: Caller, request_id: str) -> Target:
         upstream, route = choose_route(model, snapshot, self._parts.random)
         return target(upstream, route, endpoint.path, caller=caller, request_id=request_id)
 
-    async def _begin(
-        self, endpoint: Endpoint, asked: _Asked, reply: Reply, request_id: str, started_s: float
-    ) -> Exchange:
+    async def _begin(self, endpoint: Endpoint, asked: _Asked, reply: Reply, started_s: float) -> Exchange:
         """Holds the money and journals the open record."""
         hold = await self._hold(asked)
         try:
             limit = asked.bounds.affordable_limit(asked.model, hold.nanos)
-            if limit < asked.bounds.limit_tokens:
+            if limit < asked.asked_tokens:
                 reply.headers["x-privaterouter-max-tokens"] = str(limit)
             streamed = endpoint.streams and bool(asked.inputs.stream)
             options = asked.inputs.stream_options
@@ -134,7 +165,7 @@ class Inference:
                 streamed=streamed,
                 shows_usage=bool(options and options.include_usage),
             )
-            record = self._record(endpoint, asked, request_id, streamed=streamed)
+            record = self._record(endpoint, asked, streamed=streamed)
             self._parts.money.open(hold, record)
         except BaseException:
             self._parts.money.release(hold)
@@ -155,10 +186,10 @@ class Inference:
             least_nanos=asked.bounds.least_nanos(asked.model),
         )
 
-    def _record(self, endpoint: Endpoint, asked: _Asked, request_id: str, *, streamed: bool) -> Record:
+    def _record(self, endpoint: Endpoint, asked: _Asked, *, streamed: bool) -> Record:
         price = asked.model.price
         return Record(
-            request_id=request_id,
+            request_id=asked.ticket.request_id,
             account_id=asked.caller.account_id,
             api_key_id=asked.caller.api_key_id,
             start_time_ns=self._parts.now_ns(),
@@ -173,32 +204,33 @@ class Inference:
             streamed=streamed,
         )
 
-    async def _run(self, exchange: Exchange, receive: Receive) -> None:
+    async def _run(self, exchange: Exchange, ticket: Ticket, receive: Receive) -> None:
         """Has it answered; whatever happens, the record is final and the money settled before the last byte."""
         running = self._parts.running
         running.add(exchange)
         watcher = asyncio.create_task(_watch(receive, exchange))
         try:
             ending = await converse(exchange, self._parts.client, usage_wait_s=running.patience.usage_s)
-            await self._settle(exchange, ending)
+            await self._settle(exchange, ticket, ending)
             await _deliver(exchange, ending)
         except asyncio.CancelledError:
-            await self._settle(exchange, Ending(Status.ERROR, error=internal_error()))
+            await self._settle(exchange, ticket, Ending(Status.ERROR, error=internal_error()))
             raise
         except Exception:
             log.exception("inference_failed", request_id=exchange.record.request_id)
             ending = Ending(Status.ERROR, error=internal_error())
-            await self._settle(exchange, ending)
+            await self._settle(exchange, ticket, ending)
             await _deliver(exchange, ending)
         finally:
             watcher.cancel()
             running.discard(exchange)
 
-    async def _settle(self, exchange: Exchange, ending: Ending) -> None:
+    async def _settle(self, exchange: Exchange, ticket: Ticket, ending: Ending) -> None:
         if exchange.record.status is not Status.OPEN:
             return
         note_ending(exchange, ending, now_s=asyncio.get_running_loop().time())
         await self._parts.money.finish(exchange.hold, exchange.record)
+        await self._parts.tickets.end(ticket, exchange.record, answer=b"" if exchange.plan.streamed else ending.last)
         count_ended(exchange.record)
         if ending.error is not None:
             log.warning(
