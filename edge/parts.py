@@ -29,11 +29,15 @@ from edge.upstream.looks import Looks
 from edge.upstream.probes import ProbePace
 from edge.upstream.watching import Watch
 from edge.v1.callers import Callers
+from edge.v1.counting import counting_router
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
+from edge.v1.idempotency import Idempotency
 from edge.v1.inference import Inference, Parts
 from edge.v1.quote import QuoteParts, quote_router
+from edge.v1.reaching import Upstreams
 from edge.v1.routes import models_router
+from edge.v1.tickets import Tickets
 from kit.bus import Bus
 from kit.clock import Clock, utc_now
 from kit.ids import IdFactory
@@ -89,20 +93,23 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         await invalidation.start()
 
         draw = random.Random(os.urandom(16)).random  # noqa: S311 (it spreads load, it guards nothing)
-        fleet = await stack.enter_async_context(_fleet(catalogue, draw))
+        looks = Looks()
+        fleet = await stack.enter_async_context(_fleet(catalogue, looks, draw))
+        idempotency = Idempotency(clients.usage)
+        stack.push_async_callback(idempotency.close)
 
-        ids, running, rates = IdFactory(), Running(Patience()), Rates(buckets)
+        ids, rates = IdFactory(), Rates(buckets)
+        running = Running(Patience(), lambda route, now_s: looks.first_byte_s(route, now_s=now_s))
         callers = Callers(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
         inference = Inference(
             Parts(
                 callers=callers,
-                rates=rates,
+                tickets=Tickets(rates, idempotency),
                 money=money,
-                client=upstream,
+                upstreams=Upstreams(upstream, fleet, looks),
                 running=running,
                 new_id=ids,
                 now_ns=time.time_ns,
-                random=draw,
             )
         )
 
@@ -124,21 +131,21 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             fleet=fleet,
         )
         raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
-        quotes = QuoteParts(callers=callers, rates=rates, billing=clients.billing, money=money)
-        v1 = [quote_router(quotes), models_router(callers)]
+        quotes = QuoteParts(callers=callers, rates=rates, fleet=fleet, billing=clients.billing, money=money)
+        v1 = [quote_router(quotes), counting_router(callers, rates), models_router(callers)]
         whole = Built(Edge(deps, raw=raw, v1=v1), running, settings.edge_drain_s)
         yield whole
 
 
 @asynccontextmanager
-async def _fleet(catalogue: Catalogue, draw: Callable[[], float]) -> AsyncIterator[Fleet]:
+async def _fleet(catalogue: Catalogue, looks: Looks, draw: Callable[[], float]) -> AsyncIterator[Fleet]:
     """The upstreams, watched by probes."""
 
     def routes() -> Iterator[Route]:
         for model in catalogue.current().models.values():
             yield from model.routes
 
-    pace, looks = ProbePace(), Looks()
+    pace = ProbePace()
     # Its own deadline is first, so that what is known of a silent upstream is noted as well.
     getter = Getter(timeout_s=0.9 * pace.deadline_s)
     watch = Watch(getter, looks, routes=routes, now_s=time.monotonic)

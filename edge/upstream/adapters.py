@@ -11,6 +11,7 @@ from typing import Final
 from edge.errors import EdgeError
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Route, Upstream
+from edge.upstream import ollama
 from edge.upstream.candidates import Candidate
 
 
@@ -48,6 +49,13 @@ def target(upstream: Upstream, route: Route, path: str, *, caller: Caller, reque
     if credential:
         headers["authorization"] = f"Bearer {credential}"
     return Target(upstream, route.upstream_model, f"{upstream.base_url}/v1{path}", headers)
+
+
+def limit_fields(upstream: Upstream, given: list[str]) -> list[str]:
+    """The fields to write the output limit into, of those that the caller gave."""
+    if upstream.kind == "ollama":
+        return ollama.limit_fields(given)
+    return given or ["max_tokens"]
 
 
 def _own(upstream: Upstream, _caller: Caller) -> str:

@@ -1,6 +1,7 @@
 """Finds out who calls `/v1`, and what they may use."""
 
 from collections.abc import Iterable
+from typing import Never
 
 from edge.errors import EdgeError
 from edge.lookup.accounts import Accounts
@@ -20,11 +21,11 @@ class Callers:
         self._catalogue = catalogue
 
     async def identify(self, headers: Headers) -> Caller:
-        """The caller with the bearer token of these headers (names in lower case).
+        """The caller with the secret in these headers (names in lower case).
 
         EdgeError `invalid_api_key`, or `service_unavailable` where auth can't be asked.
         """
-        secret = _bearer(headers)
+        secret = _secret(headers)
         caller = self._api_keys.cached(secret)
         if caller is None:
             caller = await self._api_keys.resolve(secret)
@@ -72,13 +73,19 @@ def _may_use(caller: Caller, plan: Plan, name: str) -> bool:
     return plan.allows(name) and (not caller.allowed_models or name in caller.allowed_models)
 
 
-def _bearer(headers: Headers) -> str:
+def _secret(headers: Headers) -> str:
+    """The bearer token, else what Anthropic's SDKs send in its place."""
+    given = ""
     for name, value in headers:
         if name == b"authorization":
             scheme, _, secret = value.decode("latin-1").partition(" ")
-            if scheme.lower() == "bearer":
-                return secret
-            break
+            return secret if scheme.lower() == "bearer" else _missing()
+        if name == b"x-api-key":
+            given = value.decode("latin-1")
+    return given or _missing()
+
+
+def _missing() -> Never:
     raise EdgeError(
         "invalid_api_key",
         "No API key was given. Send the header 'Authorization: Bearer sk-pr-...' with a key from the dashboard.",

@@ -24,24 +24,24 @@ SLACK_TOKENS: Final = 20
 async def converse(exchange: Exchange, upstreams: Upstreams, *, usage_wait_s: float) -> Ending:
     """Runs the exchange to its end, whatever that is. Cancellation from outside passes through."""
     try:
-        visit, response = await reach(exchange, upstreams)
-        outcome = Outcome.FAILURE
+        reached = await reach(exchange, upstreams)
+        outcome = Outcome.NEUTRAL
         try:
-            outgoing = exchange.outgoing
-            assert outgoing is not None
             if exchange.plan.streamed:
-                ending = await _stream(exchange, outgoing, response, usage_wait_s)
+                ending = await _stream(exchange, reached.outgoing, reached.response, usage_wait_s)
             else:
-                ending = await _whole(exchange, outgoing, response)
+                ending = await _whole(exchange, reached.outgoing, reached.response)
             outcome = Outcome.SUCCESS
             return ending
+        except (UpstreamError, EdgeError):
+            outcome = Outcome.FAILURE
+            raise
         except Interrupted as interrupted:
-            if interrupted.cause is not Cause.TIMEOUT:
-                outcome = Outcome.NEUTRAL
+            outcome = Outcome.FAILURE if interrupted.cause is Cause.TIMEOUT else Outcome.NEUTRAL
             raise
         finally:
-            response.release()
-            visit.leave(outcome)
+            reached.response.release()
+            reached.visit.leave(outcome)
     except Interrupted as interrupted:
         return _interrupted(interrupted.cause)
     except UpstreamError as error:

@@ -44,6 +44,8 @@ class Endpoint:
     read: Callable[[bytes], Question]
     dialect: str = ""
     """What an upstream must speak to get it as it came. Empty: every upstream does."""
+    limit_field: str = ""
+    """How that dialect names the limit of an answer."""
     forwards: str = ""
     """The path at upstreams that do not speak the dialect. Empty: the same."""
     error_body: Callable[[EdgeError], bytes] = EdgeError.body
@@ -82,7 +84,7 @@ def _envelope(body: bytes, *, but_for: str = "") -> Envelope:
 
 
 def _read_translated(
-    body: bytes, *, check: Callable[[bytes], None], translate: Callable[[bytes], bytes], limit: str
+    body: bytes, *, check: Callable[[bytes], ChatInputs], translate: Callable[[bytes], bytes], limit: str
 ) -> Question:
     """A request of another dialect as one for chat completions; the longer of the two bounds the prompt."""
     native = _envelope(body, but_for=limit)
@@ -102,12 +104,8 @@ def _read_messages(body: bytes) -> Question:
     return _read_translated(body, check=check_messages, translate=messages_to_chat, limit="max_tokens")
 
 
-CHAT: Final = Endpoint(
-    name="chat.completions", path="/chat/completions", kind="chat", streams=True, read=_read_chat
-)
-COMPLETIONS: Final = Endpoint(
-    name="completions", path="/completions", kind="chat", streams=True, read=_read_completion
-)
+CHAT: Final = Endpoint(name="chat.completions", path="/chat/completions", kind="chat", streams=True, read=_read_chat)
+COMPLETIONS: Final = Endpoint(name="completions", path="/completions", kind="chat", streams=True, read=_read_completion)
 EMBEDDINGS: Final = Endpoint(
     name="embeddings", path="/embeddings", kind="embedding", streams=False, read=_read_embedding
 )
@@ -118,6 +116,7 @@ RESPONSES: Final = Endpoint(
     streams=True,
     read=_read_responses,
     dialect="responses",
+    limit_field="max_output_tokens",
     forwards=CHAT.path,
     failure=responses_failure,
 )
@@ -128,6 +127,7 @@ MESSAGES: Final = Endpoint(
     streams=True,
     read=_read_messages,
     dialect="messages",
+    limit_field="max_tokens",
     forwards=CHAT.path,
     error_body=anthropic_error_body,
     failure=messages_failure,

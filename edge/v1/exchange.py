@@ -18,6 +18,7 @@ from edge.upstream.candidates import Candidate
 from edge.v1.answers import Counter
 from edge.v1.bounds import Bounds
 from edge.v1.reply import Reply
+from edge.v1.tickets import Ticket
 
 T = TypeVar("T")
 
@@ -73,8 +74,11 @@ class Plan:
 class Exchange:
     """The state of a running exchange. All waiting for its upstream goes through `wait`."""
 
-    def __init__(self, plan: Plan, *, reply: Reply, hold: Hold, record: Record, started_s: float) -> None:
+    def __init__(
+        self, plan: Plan, *, reply: Reply, hold: Hold, record: Record, ticket: Ticket, started_s: float
+    ) -> None:
         self.plan = plan
+        self.ticket = ticket
         self.reply = reply
         self.hold = hold
         self.record = record

@@ -4,14 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from edge.dialects import translators
+from edge.dialects.translator import About, Translator
+from edge.dialects.translators import make_chat_translator, make_translator
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Model
-from edge.upstream.adapters import extra_fields, target
+from edge.upstream.adapters import limit_fields, target
 from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds
-from edge.v1.endpoints import Endpoint, Question
-from edge.v1.envelope import Envelope, splice
+from edge.v1.endpoints import CHAT, RESPONSES, Endpoint, Question
+from edge.v1.envelope import splice
 from edge.v1.exchange import Outgoing
 
 
@@ -26,6 +27,8 @@ class Forwarding:
     bounds: Mapping[str, Bounds]
     """By public name, of every model that may answer."""
     held_nanos: int
+    created_s: int
+    """When the request came, in seconds since 1970."""
     streamed: bool
 
     def limit(self, model: Model) -> int:
@@ -37,27 +40,46 @@ class Forwarding:
         endpoint, question = self.endpoint, self.question
         native = question.native if endpoint.dialect in candidate.upstream.dialects else None
         envelope = native or question.envelope
-        limit = self.limit(candidate.model)
-        changes = self._changes(candidate, limit, is_native=native is not None)
-        changes |= extra_fields(candidate.upstream, self.request_id, envelope.raw)
+        bounds = replace(self.bounds[candidate.model.public_name], limit_tokens=self.limit(candidate.model))
+        changes = self._changes(candidate, bounds, is_native=native is not None)
         path = endpoint.path if native else endpoint.forwards or endpoint.path
         return Outgoing(
             candidate=candidate,
             target=target(candidate.upstream, candidate.route, path, caller=self.caller, request_id=self.request_id),
             body=splice(envelope, changes),
-            bounds=replace(self.bounds[candidate.model.public_name], limit_tokens=limit),
-            translator=self._translator(candidate, is_native=native is not None),
+            bounds=bounds,
+            translator=self._translator(candidate, bounds, is_native=native is not None),
         )
 
-    def _changes(self, candidate: Candidate, limit: int, *, is_native: bool) -> dict[str, bytes]:
+    def _translator(self, candidate: Candidate, bounds: Bounds, *, is_native: bool) -> Translator:
+        about = About(
+            request_id=self.request_id,
+            public_name=candidate.model.public_name,
+            created_s=self.created_s,
+            prompt_estimate=bounds.prompt_estimate,
+        )
+        endpoint, question = self.endpoint, self.question
+        if question.native is not None:
+            return make_translator(about, dialect=endpoint.dialect, is_native=is_native, body=question.native.body)
+        options = question.inputs.stream_options
+        return make_chat_translator(
+            about, is_chat=endpoint is CHAT, shows_usage=bool(options and options.include_usage)
+        )
+
+    def _changes(self, candidate: Candidate, bounds: Bounds, *, is_native: bool) -> dict[str, bytes]:
         """The JSON values that differ from what the caller sent."""
         changes = {"model": json.dumps(candidate.route.upstream_model).encode()}
+        limit = b"%d" % bounds.limit_tokens
         if is_native:
-            changes["max_output_tokens" if self.endpoint.dialect == "responses" else "max_tokens"] = b"%d" % limit
+            changes[self.endpoint.limit_field] = limit
+            if self.endpoint is RESPONSES:
+                # Left out it means yes there, and nothing of ours is to be stored anywhere.
+                changes["store"] = b"false"
             return changes
-        if self.endpoint.kind == "chat":
-            given = [name for name in ("max_tokens", "max_completion_tokens") if self._is_given(name)]
-            changes |= dict.fromkeys(given or ["max_tokens"], b"%d" % limit)
+        if bounds.answers:
+            inputs = self.question.inputs
+            given = [name for name in ("max_tokens", "max_completion_tokens") if getattr(inputs, name) is not None]
+            changes |= dict.fromkeys(limit_fields(candidate.upstream, given), limit)
         if self.streamed:
             changes["stream_options"] = b'{"include_usage":true}'
         return changes

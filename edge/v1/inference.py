@@ -1,7 +1,7 @@
 """The hot path: admits an inference request, holds its money, has it answered, and notes what it cost."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -9,28 +9,28 @@ from uuid import UUID
 from starlette.types import Receive, Scope, Send
 
 from edge.errors import EdgeError, internal_error
-from edge.limits.rates import Rates
 from edge.lookup.callers import Caller
-from edge.lookup.catalogue import Model
+from edge.lookup.catalogue import Plan as AccountPlan
 from edge.money.holds import Hold
 from edge.money.path import MoneyPath
 from edge.money.records import Record, Status
 from edge.upstream.adapters import usable
-from edge.upstream.candidates import Candidate, candidates
-from edge.upstream.client import Client
-from edge.upstream.fleet import Fleet
+from edge.upstream.candidates import Candidate
 from edge.v1.billing import Ending, note_ending
-from edge.v1.bounds import Bounds
 from edge.v1.callers import Callers, find_model
 from edge.v1.conversation import converse
 from edge.v1.endpoints import Endpoint, Question
 from edge.v1.exchange import Cause, Exchange, Plan, Running
 from edge.v1.forwarding import Forwarding
-from edge.v1.limiting import show_rate, too_many
+from edge.v1.idempotency import read_key
+from edge.v1.max_cost import read_max_cost
 from edge.v1.metrics import REFUSED, count_ended
+from edge.v1.offers import Offers, offers
+from edge.v1.reaching import Upstreams
 from edge.v1.reply import Reply
 from edge.v1.requests import ClientGone, read_body
 from edge.v1.sticky import sticky_key
+from edge.v1.tickets import Ticket, Tickets
 from edge.v1.usage import Usage
 from kit.logs import get_logger
 from kit.money import format_usd
@@ -43,10 +43,9 @@ class Parts:
     """What the hot path is made of; ids, time and randomness come in from outside."""
 
     callers: Callers
-    rates: Rates
+    tickets: Tickets
     money: MoneyPath
-    client: Client
-    fleet: Fleet
+    upstreams: Upstreams
     running: Running
     new_id: Callable[[], UUID]
     now_ns: Callable[[], int]
@@ -58,23 +57,12 @@ class _Asked:
     """A request that may be forwarded, but for its money."""
 
     caller: Caller
+    plan: AccountPlan
+    body: bytes
     question: Question
-    model: Model
     candidates: tuple[Candidate, ...]
-    models: tuple[Model, ...]
-    """All that may answer: the one that was asked for, and those that may answer in its place."""
-    bounds: Mapping[str, Bounds]
-    """By public name."""
-
-    @property
-    def full_nanos(self) -> int:
-        """What is held for the whole of it, at the dearest of the models."""
-        return max(self.bounds[model.public_name].full_nanos(model) for model in self.models)
-
-    @property
-    def least_nanos(self) -> int:
-        """What the least useful answer costs, at the dearest of the models."""
-        return max(self.bounds[model.public_name].least_nanos(model) for model in self.models)
+    offers: Offers
+    idempotency_key: str | None
 
 
 class Inference:
@@ -89,8 +77,8 @@ class Inference:
         reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
         try:
-            asked = await self._admit(endpoint, scope, receive, reply)
-            exchange = await self._begin(endpoint, asked, reply, request_id, started_s)
+            asked = await self._read(endpoint, scope, receive)
+            exchange = await self._admit(endpoint, asked, reply, request_id=request_id, started_s=started_s)
         except ClientGone:
             return
         except EdgeError as error:
@@ -101,69 +89,93 @@ class Inference:
             log.exception("inference_failed", request_id=request_id)
             await reply.fail(internal_error(), last=endpoint.failure)
             return
-        await self._run(exchange, receive)
+        if exchange is not None:
+            await self._run(exchange, receive)
 
-    async def _admit(self, endpoint: Endpoint, scope: Scope, receive: Receive, reply: Reply) -> _Asked:
-        parts = self._parts
-        caller = await parts.callers.identify(scope["headers"])
-        body = await read_body(scope["headers"], receive, most=parts.max_body_bytes)
+    async def _read(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> _Asked:
+        parts, headers = self._parts, scope["headers"]
+        caller = await parts.callers.identify(headers)
+        body = await read_body(headers, receive, most=parts.max_body_bytes)
         question = endpoint.read(body)
         plan, snapshot = await parts.callers.plan_of(caller)
         model = find_model(question.inputs.model, caller=caller, plan=plan, snapshot=snapshot)
         if model.kind != endpoint.kind:
             raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
-        bound = question.bound(model)
-        rate = await parts.rates.check(caller.account_id, plan.rpm, caller.api_key_id, caller.rpm_limit)
-        show_rate(reply.headers, rate)
-        if not rate.allowed:
-            raise too_many(rate)
-        able = usable(candidates(model, snapshot), caller)
-        parts.callers.note_use(caller)
-        bounds = {model.public_name: bound}
-        models = [model]
-        for candidate in able:
-            other = candidate.model
-            if other.public_name not in bounds:
-                bounds[other.public_name] = question.bound(other)
-                models.append(other)
-        return _Asked(caller, question, model, able, tuple(models), bounds)
+        able = usable(parts.upstreams.fleet.candidates(model, snapshot), caller)
+        offered = offers(question, model, able)
+        most_nanos = read_max_cost(headers)
+        if most_nanos is not None:
+            offered = offered.within(most_nanos)
+        return _Asked(caller, plan, body, question, able, offered, read_key(headers))
 
-    async def _begin(
-        self, endpoint: Endpoint, asked: _Asked, reply: Reply, request_id: str, started_s: float
+    async def _admit(
+        self, endpoint: Endpoint, asked: _Asked, reply: Reply, *, request_id: str, started_s: float
+    ) -> Exchange | None:
+        """Takes its place in the limits, holds the money and journals the open record.
+
+        None where it was a repeated call, which is answered then.
+        """
+        parts, bounds = self._parts, asked.offers.asked
+        ticket = await parts.tickets.admit(
+            asked.caller,
+            asked.plan,
+            request_id=request_id,
+            tokens=bounds.prompt_estimate + bounds.output_tokens,
+            shown=reply.headers,
+        )
+        begun = False
+        try:
+            parts.callers.note_use(asked.caller)
+            if asked.idempotency_key is not None:
+                replay = await parts.tickets.claim(ticket, asked.idempotency_key, path=endpoint.path, body=asked.body)
+                if replay is not None:
+                    reply.headers.update(replay.headers)
+                    await reply.whole(200, replay.body)
+                    return None
+            hold = await self._hold(asked)
+            exchange = self._begin(endpoint, asked, reply, hold=hold, ticket=ticket, started_s=started_s)
+            begun = True
+            return exchange
+        finally:
+            if not begun:
+                await parts.tickets.give_up(ticket)
+
+    def _begin(
+        self, endpoint: Endpoint, asked: _Asked, reply: Reply, *, hold: Hold, ticket: Ticket, started_s: float
     ) -> Exchange:
-        """Holds the money and journals the open record."""
-        hold = await self._hold(asked)
         try:
             streamed = endpoint.streams and bool(asked.question.inputs.stream)
+            record = self._record(endpoint, asked, ticket.request_id, streamed=streamed)
             forwarding = Forwarding(
                 endpoint=endpoint,
                 question=asked.question,
                 caller=asked.caller,
-                request_id=request_id,
-                bounds=asked.bounds,
+                request_id=ticket.request_id,
+                bounds=asked.offers.bounds,
                 held_nanos=hold.nanos,
+                created_s=record.start_time_ns // 1_000_000_000,
                 streamed=streamed,
             )
-            limit = forwarding.limit(asked.model)
-            if limit < asked.bounds[asked.model.public_name].limit_tokens:
+            model = asked.offers.models[0]
+            limit = forwarding.limit(model)
+            if limit < asked.offers.wanted_tokens:
                 reply.headers["x-privaterouter-max-tokens"] = str(limit)
             plan = Plan(
                 candidates=asked.candidates,
                 prepare=forwarding.prepare,
                 failure=endpoint.failure,
                 streamed=streamed,
-                sticky_key=sticky_key(asked.model.sticky, asked.question.envelope),
+                sticky_key=sticky_key(model.sticky, asked.question.envelope),
             )
-            record = self._record(endpoint, asked, request_id, streamed=streamed)
             self._parts.money.open(hold, record)
         except BaseException:
             self._parts.money.release(hold)
             raise
-        return Exchange(plan, reply=reply, hold=hold, record=record, started_s=started_s)
+        return Exchange(plan, reply=reply, hold=hold, record=record, ticket=ticket, started_s=started_s)
 
     async def _hold(self, asked: _Asked) -> Hold:
         money, caller = self._parts.money, asked.caller
-        full = asked.full_nanos
+        full = asked.offers.full_nanos
         hold = money.try_hold(account_id=caller.account_id, api_key_id=caller.api_key_id, full_nanos=full)
         if hold is not None:
             return hold
@@ -172,20 +184,21 @@ class Inference:
             api_key_id=caller.api_key_id,
             monthly_limit_nanos=caller.monthly_limit_nanos,
             full_nanos=full,
-            least_nanos=asked.least_nanos,
+            least_nanos=asked.offers.least_nanos,
         )
 
     def _record(self, endpoint: Endpoint, asked: _Asked, request_id: str, *, streamed: bool) -> Record:
+        model = asked.offers.models[0]
         record = Record(
             request_id=request_id,
             account_id=asked.caller.account_id,
             api_key_id=asked.caller.api_key_id,
             start_time_ns=self._parts.now_ns(),
-            model_public_name=asked.model.public_name,
+            model_public_name=model.public_name,
             endpoint=endpoint.name,
             streamed=streamed,
         )
-        record.take_price(asked.model.price)
+        record.take_price(model.price)
         return record
 
     async def _run(self, exchange: Exchange, receive: Receive) -> None:
@@ -194,7 +207,7 @@ class Inference:
         running.add(exchange)
         watcher = asyncio.create_task(_watch(receive, exchange))
         try:
-            ending = await converse(exchange, parts.client, parts.fleet, usage_wait_s=running.patience.usage_s)
+            ending = await converse(exchange, parts.upstreams, usage_wait_s=running.patience.usage_s)
             await _deliver(exchange, ending, await self._settle(exchange, ending))
         except asyncio.CancelledError:
             await self._settle(exchange, Ending(Status.ERROR, error=internal_error()))
@@ -213,6 +226,8 @@ class Inference:
             return Usage(0, 0)
         used = note_ending(exchange, ending, now_s=asyncio.get_running_loop().time())
         await self._parts.money.finish(exchange.hold, exchange.record)
+        answer = b"" if exchange.plan.streamed else ending.last
+        await self._parts.tickets.end(exchange.ticket, exchange.record, answer=answer)
         count_ended(exchange.record)
         if ending.error is not None:
             log.warning(

@@ -1,7 +1,7 @@
 """What a request may cost, over all models that may answer it: the one that was asked for and its fall-backs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.lookup.catalogue import Model
 from edge.upstream.candidates import Candidate
@@ -16,6 +16,8 @@ class Offers:
 
     models: tuple[Model, ...]
     bounds: Mapping[str, Bounds]
+    wanted_tokens: int
+    """The output limit of each answer that was asked for, before money lowered it."""
 
     @property
     def asked(self) -> Bounds:
@@ -34,15 +36,18 @@ class Offers:
 
     def within(self, max_cost_nanos: int) -> "Offers":
         """The offers of which none costs more. EdgeError `max_cost_too_low`."""
-        bounds = {model.public_name: capped(self.bounds[model.public_name], model, max_cost_nanos) for model in self.models}
-        return Offers(self.models, bounds)
+        bounds = {
+            model.public_name: capped(self.bounds[model.public_name], model, max_cost_nanos) for model in self.models
+        }
+        return replace(self, bounds=bounds)
 
 
 def offers(question: Question, model: Model, others: Iterable[Candidate]) -> Offers:
     """What a request costs at its model, and at the models of the other candidates. EdgeError as `bound`."""
-    models, bounds = [model], {model.public_name: question.bound(model)}
+    asked = question.bound(model)
+    models, bounds = [model], {model.public_name: asked}
     for candidate in others:
         if candidate.model.public_name not in bounds:
             models.append(candidate.model)
             bounds[candidate.model.public_name] = question.bound(candidate.model)
-    return Offers(tuple(models), bounds)
+    return Offers(tuple(models), bounds, asked.limit_tokens)

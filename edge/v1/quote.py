@@ -18,13 +18,14 @@ from edge.lookup.catalogue import Model, Plan, Snapshot
 from edge.money.path import MoneyPath
 from edge.money.refusals import not_opened
 from edge.openapi.inference import CHAT_REQUEST
-from edge.v1.bounds import LEAST_OUTPUT_TOKENS, Bounds
+from edge.upstream.fleet import Fleet
+from edge.v1.bounds import LEAST_OUTPUT_TOKENS
 from edge.v1.callers import Callers, find_model
-from edge.v1.denied import refuse_denied
 from edge.v1.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, Endpoint
 from edge.v1.envelope import Envelope, read_request
 from edge.v1.limiting import refused, show_limits
-from edge.v1.max_cost import HEADER, capped, read_max_cost
+from edge.v1.max_cost import HEADER, read_max_cost
+from edge.v1.offers import Offers, offers
 from edge.v1.requests import ClientGone, read_body
 from kit.errors import RemoteError
 from kit.money import cost_nanos, format_usd
@@ -64,6 +65,7 @@ class QuoteParts:
 
     callers: Callers
     rates: Rates
+    fleet: Fleet
     billing: BillingServiceStub
     money: MoneyPath
     max_body_bytes: int = 32 * 1024 * 1024
@@ -96,15 +98,13 @@ def quote_router(parts: QuoteParts) -> APIRouter:
             body = await read_body(headers, request.receive, most=parts.max_body_bytes)
         except ClientGone:
             return Response()
-        envelope = read_request(body)
-        refuse_denied(envelope.raw)
-        endpoint = _endpoint(envelope)
-        inputs, bound = endpoint.read(body)
+        endpoint = _endpoint(read_request(body))
+        question = endpoint.read(body)
         plan, snapshot = await parts.callers.plan_of(caller)
-        model, reason = _model(inputs.model, caller, plan=plan, snapshot=snapshot)
+        model, reason = _model(question.inputs.model, caller, plan=plan, snapshot=snapshot)
         if model.kind != endpoint.kind:
             raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
-        bounds = bound(model)
+        offered = offers(question, model, parts.fleet.candidates(model, snapshot))
         most_nanos = read_max_cost(headers)
         admission = await parts.rates.count(caller, plan)
         shown: dict[str, str] = {}
@@ -114,8 +114,8 @@ def quote_router(parts: QuoteParts) -> APIRouter:
             error.headers.update(shown)
             raise error
         if most_nanos is not None:
-            bounds, reason = _capped(bounds, model, most_nanos=most_nanos, reason=reason)
-        answer = await _answer(parts, caller, model=model, bounds=bounds, reason=reason)
+            offered, reason = _capped(offered, most_nanos, reason)
+        answer = await _answer(parts, caller, offered=offered, reason=reason)
         return Response(answer.model_dump_json(), headers=shown, media_type="application/json")
 
     return router
@@ -138,20 +138,21 @@ def _model(name: str, caller: Caller, *, plan: Plan, snapshot: Snapshot) -> tupl
         return snapshot.models[name], "model_not_allowed"
 
 
-def _capped(bounds: Bounds, model: Model, *, most_nanos: int, reason: Reason | None) -> tuple[Bounds, Reason | None]:
+def _capped(offered: Offers, most_nanos: int, reason: Reason | None) -> tuple[Offers, Reason | None]:
     try:
-        return capped(bounds, model, most_nanos), reason
+        return offered.within(most_nanos), reason
     except EdgeError:
-        return bounds, reason or "max_cost_too_low"
+        return offered, reason or "max_cost_too_low"
 
 
-async def _answer(parts: QuoteParts, caller: Caller, *, model: Model, bounds: Bounds, reason: Reason | None) -> Quote:
+async def _answer(parts: QuoteParts, caller: Caller, *, offered: Offers, reason: Reason | None) -> Quote:
+    model, bounds = offered.models[0], offered.asked
     price = model.price
     prompt, answer = bounds.prompt_estimate, min(bounds.limit_tokens, LEAST_OUTPUT_TOKENS) * bounds.answers
-    most_nanos = bounds.full_nanos(model)
+    most_nanos = offered.full_nanos
     balance_nanos: int | None = None
     if most_nanos and reason is None:
-        balance_nanos, reason = await _afford(parts, caller, most_nanos, least_nanos=bounds.least_nanos(model))
+        balance_nanos, reason = await _afford(parts, caller, most_nanos, least_nanos=offered.least_nanos)
     return Quote(
         model=model.public_name,
         input_tokens_estimate=prompt,

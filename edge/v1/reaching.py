@@ -38,10 +38,22 @@ class Upstreams:
     looks: Looks
 
 
-class _Failed(Exception):
-    """A try that came to nothing; the error is what the client gets where it was the last one."""
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Who answers: the request as it was sent, the visit, which must be left, and the head of the answer."""
 
-    def __init__(self, error: EdgeError, outcome: Outcome, *, status: int = 0, pause_s: float = 0.0) -> None:
+    outgoing: Outgoing
+    visit: Visit
+    response: Response
+
+
+class _Failed(Exception):
+    """A try that came to nothing; the error is what the client gets where it was the last one.
+
+    `outcome` is None where nothing was sent: no slot was free.
+    """
+
+    def __init__(self, error: EdgeError, outcome: Outcome | None, *, status: int = 0, pause_s: float = 0.0) -> None:
         super().__init__(error.message)
         self.error = error
         self.outcome = outcome
@@ -49,51 +61,54 @@ class _Failed(Exception):
         self.pause_s = pause_s
 
 
-async def reach(exchange: Exchange, upstreams: Upstreams) -> tuple[Visit, Response]:
-    """The head of an answer with status 200, and the visit to whom it came from, which the caller has to leave.
-
-    EdgeError: the last failure, or `upstream_unavailable`; Interrupted.
-    """
+async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
+    """Who answers with status 200. EdgeError: the last failure, or `upstream_unavailable`; Interrupted."""
     plan, fleet = exchange.plan, upstreams.fleet
     tried: list[Candidate] = []
-    failed: EdgeError | None = None
+    failed: _Failed | None = None
     retry: Retry | None = None
     try:
         while candidate := fleet.choose(plan.candidates, tried, plan.sticky_key):
-            if failed is not None and retry is None and exchange.forwarded:
-                retry = fleet.try_retry()
+            if failed is not None and failed.outcome is not None:
+                retry = _renewed(retry, fleet)
                 if retry is None:
                     break
             tried.append(candidate)
             begun_s = time.monotonic()
             try:
-                visit = await exchange.wait(fleet.enter(candidate))
-                response = await _visit(exchange, upstreams, candidate, visit)
+                reached = await _try(exchange, upstreams, candidate)
             except _Failed as failure:
-                failed, status = failure.error, failure.status
-            except EdgeError as error:
-                if isinstance(error, UpstreamRefusal):
-                    raise
-                failed, status = error, 0
+                failed = failure
+                _note(exchange, candidate, status=failed.status, error_code=failed.error.code, begun_s=begun_s)
             else:
-                if exchange.record.attempts:
-                    _note(exchange, candidate, status=response.status, error_code="", begun_s=begun_s)
-                return visit, response
-            _note(exchange, candidate, status=status, error_code=failed.code, begun_s=begun_s)
+                if failed is not None:
+                    _note(exchange, candidate, status=reached.response.status, error_code="", begun_s=begun_s)
+                return reached
     finally:
         if retry is not None:
             retry.end()
-    raise failed or unreachable()
+    raise (failed.error if failed is not None else unreachable()) from (failed and failed.__cause__)
 
 
-async def _visit(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, visit: Visit) -> Response:
+def _renewed(retry: Retry | None, fleet: Fleet) -> Retry | None:
+    """The leave for one more try in the place of the last one's."""
+    if retry is not None:
+        retry.end()
+    return fleet.try_retry()
+
+
+async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate) -> Reached:
     """One try. _Failed where another one may be asked, EdgeError where the request itself was refused."""
-    outgoing = exchange.plan.prepare(candidate)
-    exchange.begin(outgoing)
     try:
+        visit = await exchange.wait(upstreams.fleet.enter(candidate))
+    except EdgeError as error:
+        raise _Failed(error, None) from error
+    try:
+        outgoing = exchange.plan.prepare(candidate)
+        exchange.begin(outgoing)
         response = await _ask(exchange, outgoing, upstreams.client)
     except _Failed as failed:
-        visit.leave(failed.outcome, pause_s=failed.pause_s)
+        visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
         raise
     except BaseException:
         visit.leave(Outcome.NEUTRAL)
@@ -101,7 +116,7 @@ async def _visit(exchange: Exchange, upstreams: Upstreams, candidate: Candidate,
     visit.answered(time.monotonic())
     upstreams.looks.note_answer(candidate.route)
     exchange.heard(asyncio.get_running_loop().time())
-    return response
+    return Reached(outgoing, visit, response)
 
 
 async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Response:

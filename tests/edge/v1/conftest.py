@@ -9,7 +9,7 @@ from tests.edge.v1.gateway import Gateway, running_gateway
 from tests.support.processes import fake_upstream
 
 # Real waits, scaled: what takes minutes in production takes parts of a second here.
-PATIENCE = Patience(first_byte_s=1.0, idle_s=1.0, total_s=20.0, keep_alive_s=0.3, usage_s=0.5, tick_s=0.05)
+PATIENCE = Patience(keep_alive_s=0.3, usage_s=0.5, tick_s=0.05)
 
 
 @pytest.fixture(scope="session")
