@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, books, catalogue, discovery, rerate, stack, users
+from cli import accounts, books, catalogue, discovery, rerate, stack, users, virtual_keys
 
 STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed, books.reconcile)
 LEDGER: tuple[Callable[..., None], ...] = (books.verify,)
@@ -20,6 +20,7 @@ ADMIN: tuple[Callable[..., None], ...] = (
     catalogue.set_price,
     rerate.rerate,
     users.disable_user,
+    virtual_keys.repair_virtual_keys,
 )
 
 
