@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, books, catalogue, discovery, rerate, routing, stack, users
+from cli import accounts, books, catalogue, discovery, rerate, routing, stack, users, virtual_keys
 
 STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed, books.reconcile)
 LEDGER: tuple[Callable[..., None], ...] = (books.verify,)
@@ -23,6 +23,7 @@ ADMIN: tuple[Callable[..., None], ...] = (
     routing.set_fallbacks,
     rerate.rerate,
     users.disable_user,
+    virtual_keys.repair_virtual_keys,
 )
 
 

@@ -79,6 +79,7 @@ REMOTE: Final[Mapping[tuple[str, str], str]] = {
     ("auth.privaterouter", "API_KEY_NOT_FOUND"): "api_key_not_found",
     ("auth.privaterouter", "TOO_MANY_API_KEYS"): "too_many_api_keys",
     ("auth.privaterouter", "VIRTUAL_KEY_REFUSED"): "upstream_unconfigured",
+    ("auth.privaterouter", "VIRTUAL_KEYS_OFF"): "upstream_unconfigured",
     ("auth.privaterouter", "LAST_ADMIN"): "last_admin",
     ("auth.privaterouter", "TOO_BUSY"): "service_unavailable",
     ("catalog.privaterouter", "MODEL_NOT_FOUND"): "model_not_found",

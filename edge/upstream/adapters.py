@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
+
 from edge.errors import EdgeError
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Route, Upstream
-from edge.upstream import ollama
+from edge.upstream import litellm, ollama
 from edge.upstream.candidates import Candidate
 
 
@@ -33,7 +35,8 @@ def usable(candidates: tuple[Candidate, ...], caller: Caller) -> tuple[Candidate
     if not able:
         raise EdgeError(
             "upstream_unconfigured",
-            "This API key is not known to the upstream (no LiteLLM virtual key). Delete it and create a new one.",
+            "This API key is not known to the upstream (no LiteLLM virtual key). Ask the operator of this gateway to "
+            "repair virtual keys, or create a new API key.",
         )
     return able
 
@@ -56,6 +59,16 @@ def limit_fields(upstream: Upstream, given: list[str]) -> list[str]:
     if upstream.kind == "ollama":
         return ollama.limit_fields(given)
     return given or ["max_tokens"]
+
+
+def extra_fields(
+    upstream: Upstream, request_id: str, raw: Mapping[str, msgspec.Raw], *, path: str = "/chat/completions"
+) -> dict[str, bytes]:
+    """The JSON values that this kind of upstream wants in a body beside what the caller sent, `raw`; by name.
+
+    `path` is the one that the request goes to, such as `/responses`.
+    """
+    return litellm.extra_fields(request_id, raw, path=path) if upstream.kind == "litellm" else {}
 
 
 def _own(upstream: Upstream, _caller: Caller) -> str:

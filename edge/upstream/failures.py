@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from edge.errors import EdgeError
-from edge.upstream import ollama
+from edge.upstream import litellm, ollama
 from edge.upstream.adapters import Target
 from edge.upstream.client import Response, Unreachable, UpstreamError
 from kit.ollama import pull_command
@@ -64,6 +64,18 @@ class ModelMissing(EdgeError):
         self.__cause__ = LookupError(f"{model} is missing on {upstream}; there: {pull_command(model)}")
 
 
+class Misconfigured(EdgeError):
+    """The upstream takes for the caller's fault what is the operator's matter; the cause is for the log."""
+
+    def __init__(self, target: Target, why: str) -> None:
+        super().__init__(
+            "upstream_unconfigured",
+            "The model's server is not set up for this request: the operator of this gateway has to look after it. "
+            "Nothing was charged. Use another model until then.",
+        )
+        self.__cause__ = LookupError(f"{target.upstream.name}: {why} ({target.upstream_model})")
+
+
 def from_failure(error: UpstreamError) -> EdgeError:
     """The answer when no answer came."""
     if isinstance(error, Unreachable):
@@ -105,9 +117,8 @@ def upstream_timeout() -> EdgeError:
 def from_status(response: Response, body: bytes, *, target: Target, public_name: str) -> EdgeError:
     """The answer to an upstream's error status; `body` may be any bytes."""
     status = response.status
-    is_ollama = target.upstream.kind == "ollama"
-    if is_ollama and ollama.lacks_model(status, read_error(body).message or ""):
-        return ModelMissing(target, public_name)
+    if special := _of_its_kind(status, body, target=target, public_name=public_name):
+        return special
     if status in _ABOUT_THE_REQUEST:
         said = read_error(body)
         message = hide(said.message or "The model's server refused the request.", target, public_name)
@@ -119,7 +130,7 @@ def from_status(response: Response, body: bytes, *, target: Target, public_name:
             "The upstream does not accept this API key's virtual key. Delete the key and create a new one.",
         )
     # Ollama answers 503 when its queue is full: https://github.com/ollama/ollama/blob/main/docs/faq.mdx
-    if status == 429 or (is_ollama and status == 503):
+    if status == 429 or (target.upstream.kind == "ollama" and status == 503):
         return EdgeError(
             "upstream_unavailable",
             "The model's servers are busy. Nothing was charged. Try again in a moment.",
@@ -128,6 +139,17 @@ def from_status(response: Response, body: bytes, *, target: Target, public_name:
     if status in {408, 504}:
         return upstream_timeout()
     return upstream_failed("The model's server failed.")
+
+
+def _of_its_kind(status: int, body: bytes, *, target: Target, public_name: str) -> EdgeError | None:
+    """What a status means that only this kind of upstream means so."""
+    if target.upstream.kind == "ollama" and ollama.lacks_model(status, read_error(body).message or ""):
+        return ModelMissing(target, public_name)
+    if target.upstream.kind == "litellm":
+        said = read_error(body)
+        why = litellm.misconfigured(status, error_type=said.type or "", message=said.message or "")
+        return Misconfigured(target, why) if why else None
+    return None
 
 
 def _retry_after(response: Response) -> str:

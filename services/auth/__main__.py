@@ -21,8 +21,10 @@ from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from services.auth import account_openings, virtual_keys
 from services.auth.api_keys import Digester
+from services.auth.parts import Parts, ProxyParts
 from services.auth.passwords import Passwords
-from services.auth.servicer import AuthServicer, Parts
+from services.auth.proxy import Proxy
+from services.auth.servicer import AuthServicer
 from services.auth.settings import AuthSettings
 
 
@@ -39,24 +41,27 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.callback(hashing.close)
         billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"])
         await stack.enter_async_context(billing)
-        proxy = None
+        seals = virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys")))
+        virtual = None
         if settings.litellm_virtual_keys:
-            master_key = settings.litellm_master_key.get_secret_value()
             client = httpx.AsyncClient(
                 base_url=settings.litellm_base_url.rstrip("/").removesuffix("/v1"),
-                headers={"Authorization": f"Bearer {master_key}"},
                 trust_env=False,  # the proxy is one of our own, whatever HTTP_PROXY says
             )
-            proxy = virtual_keys.Proxy(await stack.enter_async_context(client))
+            proxy = Proxy(await stack.enter_async_context(client), settings.litellm_master_keys)
+            virtual = ProxyParts(
+                proxy=proxy,
+                deletions=virtual_keys.deletions(database, proxy, clock=clock),
+                updates=virtual_keys.updates(database, proxy, seals, clock=clock),
+            )
         yield Parts(
             database=database,
             bus=bus,
             passwords=hashing,
             digester=Digester(app_secret),
-            seals=virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys"))),
+            seals=seals,
             openings=account_openings.openings(database, BillingServiceStub(billing), clock=clock),
-            proxy=proxy,
-            deletions=virtual_keys.deletions(database, proxy, clock=clock) if proxy else None,
+            virtual=virtual,
             clock=clock,
             ids=IdFactory(),
             random_bytes=os.urandom,
@@ -67,14 +72,13 @@ async def main(settings: AuthSettings) -> None:
     """Serve until told to stop."""
     async with built(settings) as parts:
         servicer = AuthServicer(parts)
-        relays = [relay for relay in (parts.openings, parts.deletions) if relay]
         await serve(
             name="auth",
             listen=settings.auth_listen,
             register=lambda server: add_AuthServiceServicer_to_server(servicer, server),
             services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
             ready=parts.database.ping,
-            background=[relay.run for relay in relays],
+            background=[relay.run for relay in parts.relays],
         )
 
 

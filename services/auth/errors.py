@@ -7,6 +7,8 @@ AppError
     ├── UserNotFound, ApiKeyNotFound
     ├── TooManyApiKeys                               metadata `limit`
     ├── VirtualKeyRefused                            nothing was stored
+    │   └── VirtualKeyUncertain                      one may be made behind our back
+    ├── VirtualKeysOff
     ├── LastAdmin
     └── TooBusy                                      try again in a second
 """
@@ -85,6 +87,17 @@ class VirtualKeyRefused(AuthError):
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "VIRTUAL_KEY_REFUSED"
+
+
+class VirtualKeyUncertain(VirtualKeyRefused):
+    """The upstream proxy did not answer: it may have made the virtual key, or may be about to."""
+
+
+class VirtualKeysOff(AuthError):
+    """This service makes no virtual keys."""
+
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    reason = "VIRTUAL_KEYS_OFF"
 
 
 class LastAdmin(AuthError):

@@ -1,18 +1,10 @@
 """The auth service's RPCs: unpack, transaction, pack; what others must hear is told after the commit."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from uuid import UUID
-
-from kit.bus import Bus
-from kit.clock import Clock
-from kit.database import Database
-from kit.errors import AppError, InvalidArgument
-from kit.ids import IdFactory, parse_uuid
+from kit.errors import InvalidArgument
+from kit.ids import parse_uuid
 from kit.interceptors import Context
 from kit.paging import page
 from privaterouter.auth.v1 import auth_pb2 as pb
-from privaterouter.auth.v1.auth_pb2_grpc import AuthServiceServicer
 from services.auth import (
     api_keys,
     checks,
@@ -25,36 +17,16 @@ from services.auth import (
     virtual_keys,
 )
 from services.auth.errors import InvalidCredentials, InvalidEmail
-from services.auth.passwords import Passwords
-from services.auth.relay import Relay
+from services.auth.parts import Parts
 from services.auth.rows import Role, User
-
-TOPIC = "api_keys"
-"""Bus topic of revocations: `{"api_key_id", "user_id"}`; an empty key id stands for all keys of the user."""
+from services.auth.servicer_virtual_keys import VirtualKeysServicer
 
 MAX_SECRETS = 1_000
 MAX_USES = 10_000
 MAX_REVOCATIONS = 1_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What the RPCs work with; `proxy` is None where virtual keys are off."""
-
-    database: Database
-    bus: Bus
-    passwords: Passwords
-    digester: api_keys.Digester
-    seals: virtual_keys.Seals
-    openings: Relay
-    proxy: virtual_keys.Proxy | None
-    deletions: Relay | None
-    clock: Clock
-    ids: IdFactory
-    random_bytes: Callable[[int], bytes]
-
-
-class AuthServicer(AuthServiceServicer):
+class AuthServicer(VirtualKeysServicer):
     """privaterouter.auth.v1.AuthService."""
 
     def __init__(self, parts: Parts) -> None:
@@ -120,7 +92,7 @@ class AuthServicer(AuthServiceServicer):
         async with self._database.transaction() as c:
             user, revoked = await users.change(c, user_id, changes, now=self._parts.clock())
         if revoked:
-            await self._announce(user_id)
+            await self._parts.announce(user_id)
         return pb.UpdateUserResponse(user=packing.user_message(user))
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
@@ -132,8 +104,8 @@ class AuthServicer(AuthServiceServicer):
             random_bytes=parts.random_bytes,
             now=parts.clock(),
         )
-        if parts.proxy and parts.deletions:
-            await self._create_with_virtual_key(new, proxy=parts.proxy, deletions=parts.deletions)
+        if parts.virtual:
+            await self._create_with_virtual_key(new, parts.virtual)
         else:
             async with self._database.transaction() as c:
                 await api_keys.create(c, new, digester=parts.digester, virtual_key_sealed=None)
@@ -157,7 +129,11 @@ class AuthServicer(AuthServiceServicer):
             api_key = await api_keys.change(
                 c, api_key_id, user_id=user_id, new=new, fields=fields, now=self._parts.clock()
             )
-        await self._announce(user_id, api_key_id)
+            if "monthly_limit_nanos" in fields:
+                await virtual_keys.follow(c, api_key_id, now=self._parts.clock())
+        if self._parts.virtual:
+            self._parts.virtual.updates.wake()
+        await self._parts.announce(user_id, api_key_id)
         return pb.UpdateApiKeyResponse(api_key=packing.api_key_message(api_key))
 
     async def DeleteApiKey(self, request: pb.DeleteApiKeyRequest, context: Context) -> pb.DeleteApiKeyResponse:
@@ -167,9 +143,9 @@ class AuthServicer(AuthServiceServicer):
         async with self._database.transaction() as c:
             if await api_keys.delete(c, api_key_id, user_id=user_id, now=now):
                 await virtual_keys.discard(c, api_key_id, now=now)
-        if self._parts.deletions:
-            self._parts.deletions.wake()
-        await self._announce(user_id, api_key_id)
+        if self._parts.virtual:
+            self._parts.virtual.deletions.wake()
+        await self._parts.announce(user_id, api_key_id)
         return pb.DeleteApiKeyResponse()
 
     async def ResolveApiKeys(self, request: pb.ResolveApiKeysRequest, context: Context) -> pb.ResolveApiKeysResponse:
@@ -222,26 +198,3 @@ class AuthServicer(AuthServiceServicer):
             return None
         async with self._database.reader() as c:
             return await store_users.user_and_hash_by_email(c, address)
-
-    async def _create_with_virtual_key(
-        self, new: api_keys.NewKey, *, proxy: virtual_keys.Proxy, deletions: Relay
-    ) -> None:
-        """Asks the proxy between two transactions; whatever fails, no virtual key is left over."""
-        api_key = new.api_key
-        async with self._database.transaction() as c:
-            await api_keys.require_room(c, api_key.user_id)
-            await virtual_keys.expect(c, api_key.id, now=api_key.create_time)
-        try:
-            virtual_key = await proxy.generate(api_key.id, user_id=api_key.user_id)
-            sealed = self._parts.seals.seal(virtual_key, api_key.id)
-            async with self._database.transaction() as c:
-                await virtual_keys.keep(c, api_key.id)
-                await api_keys.create(c, new, digester=self._parts.digester, virtual_key_sealed=sealed)
-        except AppError:
-            async with self._database.transaction() as c:
-                await virtual_keys.discard(c, api_key.id, now=self._parts.clock())
-            deletions.wake()
-            raise
-
-    async def _announce(self, user_id: UUID, api_key_id: UUID | None = None) -> None:
-        await self._parts.bus.publish(TOPIC, {"api_key_id": str(api_key_id or ""), "user_id": str(user_id)})

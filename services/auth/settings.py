@@ -10,7 +10,8 @@ from kit.settings import LogLevel, Secret, Settings
 class AuthSettings(Settings):
     """`billing_addr` is where billing is called; `metrics_port` empty: no metrics are served.
 
-    With `litellm_virtual_keys` every API key gets a virtual key of the LiteLLM proxy at `litellm_base_url`.
+    With `litellm_virtual_keys` every API key gets a virtual key of the LiteLLM proxy at `litellm_base_url`. Where that
+    refuses its master key the next one is tried: the one that it has, or will have, after a change.
     """
 
     auth_database_url: str
@@ -21,8 +22,15 @@ class AuthSettings(Settings):
     litellm_virtual_keys: bool = False
     litellm_base_url: str = ""
     litellm_master_key: SecretStr = SecretStr("")
+    litellm_master_key_next: SecretStr = SecretStr("")
     metrics_port: int | None = None
     log_level: LogLevel = "info"
+
+    @property
+    def litellm_master_keys(self) -> list[str]:
+        """The master keys to try, in this order."""
+        given = (self.litellm_master_key.get_secret_value(), self.litellm_master_key_next.get_secret_value())
+        return [key for key in given if key]
 
     @model_validator(mode="after")
     def _require_proxy(self) -> Self:

@@ -10,7 +10,7 @@ from kit.database import Connection
 from kit.paging import Page
 from services.auth.rows import ApiKey, KeySettings, KnownSecret, Revocation
 
-_KEY = (
+KEY_COLUMNS = (
     "k.id, k.user_id, k.key_prefix, k.name, k.status, k.monthly_limit_nanos, k.allowed_models, k.rpm_limit,"
     " k.expire_time, k.create_time, k.last_use_time, k.tpm_limit, k.max_in_flight, k.keeps_answers"
 )
@@ -58,22 +58,22 @@ async def api_keys_page(c: Connection, user_id: UUID, page: Page) -> tuple[list[
     """One page of a user's keys, newest first, and how many there are."""
     total = await count_api_keys(c, user_id)
     rows = await c.fetch(
-        f"SELECT {_KEY} FROM auth.api_keys k WHERE k.user_id = $1 ORDER BY k.id DESC LIMIT $2 OFFSET $3",
+        f"SELECT {KEY_COLUMNS} FROM auth.api_keys k WHERE k.user_id = $1 ORDER BY k.id DESC LIMIT $2 OFFSET $3",
         user_id,
         page.limit,
         page.offset,
     )
-    return [_api_key(row) for row in rows], total
+    return [api_key_of(row) for row in rows], total
 
 
 async def locked_api_key(c: Connection, api_key_id: UUID, *, user_id: UUID) -> ApiKey | None:
     """The user's key with this id, which stays as is until the transaction ends."""
     row = await c.fetchrow(
-        f"SELECT {_KEY} FROM auth.api_keys k WHERE k.id = $1 AND k.user_id = $2 FOR NO KEY UPDATE",
+        f"SELECT {KEY_COLUMNS} FROM auth.api_keys k WHERE k.id = $1 AND k.user_id = $2 FOR NO KEY UPDATE",
         api_key_id,
         user_id,
     )
-    return _api_key(row) if row else None
+    return api_key_of(row) if row else None
 
 
 async def update_api_key(c: Connection, api_key_id: UUID, settings: KeySettings) -> None:
@@ -112,14 +112,14 @@ async def known_secrets(c: Connection, digests: Sequence[bytes]) -> tuple[list[K
     """The keys with these digests, in any order, and the last revocation they reflect; one statement."""
     rows = await c.fetch(
         f"""
-        SELECT {_KEY}, k.secret_digest, k.virtual_key_sealed, u.status AS owner_status, r.last_sequence
+        SELECT {KEY_COLUMNS}, k.secret_digest, k.virtual_key_sealed, u.status AS owner_status, r.last_sequence
         FROM (SELECT coalesce(max(sequence), 0) AS last_sequence FROM auth.revocations) r
         LEFT JOIN (auth.api_keys k JOIN auth.users u ON u.id = k.user_id) ON k.secret_digest = ANY($1::bytea[])
         """,
         digests,
     )
     found = [
-        KnownSecret(row["secret_digest"], _api_key(row), row["owner_status"], row["virtual_key_sealed"])
+        KnownSecret(row["secret_digest"], api_key_of(row), row["owner_status"], row["virtual_key_sealed"])
         for row in rows
         if row["id"] is not None
     ]
@@ -180,7 +180,8 @@ async def last_revocation(c: Connection) -> int:
     return sequence
 
 
-def _api_key(row: Record) -> ApiKey:
+def api_key_of(row: Record) -> ApiKey:
+    """The API key in a row of KEY_COLUMNS."""
     return ApiKey(
         id=row["id"],
         user_id=row["user_id"],

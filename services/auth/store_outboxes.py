@@ -13,23 +13,38 @@ class Outbox:
 
     table: str
     key: str
+    changes: bool = False
+    """Whether what is told of a key may change while it is told: then it is told again."""
 
 
 ACCOUNT_OPENINGS = Outbox("auth.account_openings", "account_id")
 VIRTUAL_KEY_DELETIONS = Outbox("auth.virtual_key_deletions", "api_key_id")
+VIRTUAL_KEY_UPDATES = Outbox("auth.virtual_key_updates", "api_key_id", changes=True)
 
 
 async def put_in(c: Connection, outbox: Outbox, key: UUID, *, now: datetime, due_time: datetime) -> None:
-    """Adds something to tell, not before `due_time`; what is there already becomes due then."""
+    """Adds something to tell, not before `due_time`; what is there already becomes due then, as if it were new."""
     await c.execute(
         f"""
         INSERT INTO {outbox.table} AS o ({outbox.key}, create_time, next_attempt_time) VALUES ($1, $2, $3)
-        ON CONFLICT ({outbox.key}) DO UPDATE SET next_attempt_time = excluded.next_attempt_time
+        ON CONFLICT ({outbox.key}) DO UPDATE SET next_attempt_time = excluded.next_attempt_time, attempts = 0
         """,
         key,
         now,
         due_time,
     )
+
+
+async def put_in_first(c: Connection, outbox: Outbox, key: UUID, *, now: datetime, due_time: datetime) -> bool:
+    """Adds something to tell where there is nothing of this key; answers whether it was added."""
+    answer = await c.execute(
+        f"INSERT INTO {outbox.table} ({outbox.key}, create_time, next_attempt_time) VALUES ($1, $2, $3)"
+        f" ON CONFLICT ({outbox.key}) DO NOTHING",
+        key,
+        now,
+        due_time,
+    )
+    return answer == "INSERT 0 1"
 
 
 async def claimed(c: Connection, outbox: Outbox, *, now: datetime, limit: int) -> list[UUID]:
@@ -56,8 +71,9 @@ async def claimed(c: Connection, outbox: Outbox, *, now: datetime, limit: int) -
 
 
 async def take_out(c: Connection, outbox: Outbox, key: UUID) -> None:
-    """Removes what has been told."""
-    await c.execute(f"DELETE FROM {outbox.table} WHERE {outbox.key} = $1", key)
+    """Removes what has been told; of an outbox whose things change, only what was not put in anew meanwhile."""
+    unchanged = " AND attempts > 0" if outbox.changes else ""
+    await c.execute(f"DELETE FROM {outbox.table} WHERE {outbox.key} = $1{unchanged}", key)
 
 
 async def took_out_untouched(c: Connection, outbox: Outbox, key: UUID) -> bool:

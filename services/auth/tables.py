@@ -121,3 +121,6 @@ account_openings = _outbox(
 
 # API keys, stored or not, whose virtual key must not live on at the proxy.
 virtual_key_deletions = _outbox("virtual_key_deletions", Column("api_key_id", Uuid, primary_key=True))
+
+# API keys whose limit has changed, so that their virtual key's budget has to follow.
+virtual_key_updates = _outbox("virtual_key_updates", Column("api_key_id", Uuid, primary_key=True))

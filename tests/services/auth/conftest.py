@@ -17,9 +17,10 @@ from privaterouter.auth.v1 import auth_pb2 as pb
 from privaterouter.auth.v1.auth_pb2_grpc import AuthServiceStub, add_AuthServiceServicer_to_server
 from privaterouter.billing.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from services.auth.__main__ import built
-from services.auth.servicer import AuthServicer, Parts
+from services.auth.parts import Parts
+from services.auth.servicer import AuthServicer
 from services.auth.settings import AuthSettings
-from tests.services.auth.fakes import MASTER_KEY, FakeBilling, FakeLiteLlm, Time, cancelled
+from tests.services.auth.fakes import MASTER_KEY, NEXT_MASTER_KEY, FakeBilling, FakeLiteLlm, Time, cancelled
 from tests.support.databases import APP_SECRET, Databases
 
 NOW = datetime(2026, 5, 15, 6, 23, tzinfo=UTC)
@@ -45,9 +46,7 @@ class Auth:
 
     def start_relays(self) -> None:
         """Runs the background tasks of the process until the test ends."""
-        for relay in (self.parts.openings, self.parts.deletions):
-            if relay is not None:
-                self.tasks.append(asyncio.create_task(relay.run()))
+        self.tasks += [asyncio.create_task(relay.run()) for relay in self.parts.relays]
 
     async def sign_up(self, email: str = "alice@example.com", *, name: str = "Alice") -> pb.SignUpResponse:
         return await self.stub.SignUp(pb.SignUpRequest(email=email, password=PASSWORD, name=name))
@@ -110,6 +109,7 @@ def start(databases: Databases, redis_url: str) -> Start:
                         "litellm_virtual_keys": virtual_keys,
                         "litellm_base_url": proxy.url,
                         "litellm_master_key": MASTER_KEY,
+                        "litellm_master_key_next": NEXT_MASTER_KEY,
                     }
                 ),
                 clock=clock,
@@ -125,6 +125,7 @@ def start(databases: Databases, redis_url: str) -> Start:
             auth = Auth(AuthServiceStub(channel), admin, watcher, parts, clock, billing, proxy)
             yield auth
             await cancelled(auth.tasks)
+            assert proxy.strays == []
 
     return starting
 

@@ -13,6 +13,7 @@ from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceServicer
 
 MASTER_KEY = "sk-the-master-key-of-the-fake-proxy"
+NEXT_MASTER_KEY = "sk-the-next-master-key-of-the-fake-proxy"
 
 
 class FakeBilling(BillingServiceServicer):
@@ -40,28 +41,46 @@ async def nothing() -> None:
 
 @dataclass
 class FakeLiteLlm:
-    """The key management of a LiteLLM proxy: aliases are unique, and only the master key may."""
+    """The key management of a LiteLLM proxy: aliases are unique, and only the master key may.
+
+    It answers like the real one, which tests/contracts/litellm holds it to. Every other path is noted as `strays`.
+    """
 
     url: str = ""
+    master_key: str = MASTER_KEY
     keys: dict[str, str] = field(default_factory=dict)
+    budgets: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    strays: list[str] = field(default_factory=list)
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     refuses_with: int | None = None
     garbles: bool = False
     loses_answers: bool = False
     while_generating: Callable[[], Any] = nothing
+    while_updating: Callable[[], Any] = nothing
 
     async def generate(self, request: web.Request) -> web.StreamResponse:
         body = await self._accepted(request)
         alias = body["key_alias"]
         if alias in self.keys:
-            raise web.HTTPBadRequest(text='{"error": {"message": "the alias exists"}}')
+            error = {"message": f"Key with alias '{alias}' already exists.", "param": "key_alias", "code": "400"}
+            return web.json_response({"error": error}, status=400)
         self.keys[alias] = f"sk-virtual-{len(self.requests)}"
+        self.budgets[alias] = (body.get("max_budget"), body.get("budget_duration"))
         await self.while_generating()
         if self.loses_answers and request.transport is not None:
             request.transport.abort()
         if self.garbles:
             return web.Response(text="<html>not what you asked for</html>")
         return web.json_response({"key": self.keys[alias], "key_alias": alias, "metadata": body["metadata"]})
+
+    async def update(self, request: web.Request) -> web.StreamResponse:
+        body = await self._accepted(request)
+        await self.while_updating()
+        aliases = {virtual_key: alias for alias, virtual_key in self.keys.items()}
+        if body["key"] not in aliases:
+            return web.json_response({"error": {"message": "Key not found.", "code": "404"}}, status=404)
+        self.budgets[aliases[body["key"]]] = (body["max_budget"], body["budget_duration"])
+        return web.json_response(body)
 
     async def delete(self, request: web.Request) -> web.StreamResponse:
         body = await self._accepted(request)
@@ -71,10 +90,14 @@ class FakeLiteLlm:
         del self.keys[alias]
         return web.json_response({"deleted_keys": [alias]})
 
+    async def stray(self, request: web.Request) -> web.StreamResponse:
+        self.strays.append(request.path)
+        raise web.HTTPNotFound
+
     async def _accepted(self, request: web.Request) -> dict[str, Any]:
         body: dict[str, Any] = await request.json()
         self.requests.append((request.path, body))
-        if request.headers["Authorization"] != f"Bearer {MASTER_KEY}":
+        if request.headers["Authorization"] != f"Bearer {self.master_key}":
             raise web.HTTPUnauthorized
         if self.refuses_with is not None:
             raise {401: web.HTTPUnauthorized, 404: web.HTTPNotFound, 500: web.HTTPInternalServerError}[
@@ -86,7 +109,14 @@ class FakeLiteLlm:
     async def running(self) -> AsyncIterator["FakeLiteLlm"]:
         """The proxy on a port of its own, at `url`."""
         app = web.Application()
-        app.add_routes([web.post("/key/generate", self.generate), web.post("/key/delete", self.delete)])
+        app.add_routes(
+            [
+                web.post("/key/generate", self.generate),
+                web.post("/key/update", self.update),
+                web.post("/key/delete", self.delete),
+                web.route("*", "/{path:.*}", self.stray),
+            ]
+        )
         runner = web.AppRunner(app, shutdown_timeout=1)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

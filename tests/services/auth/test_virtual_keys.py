@@ -11,12 +11,19 @@ from kit.secrets import Sealer
 from privaterouter.auth.v1 import auth_pb2 as pb
 from services.auth.api_keys import MAX_KEYS
 from services.auth.errors import VirtualKeyRefused
-from services.auth.virtual_keys import Proxy, Seals
+from services.auth.parts import ProxyParts
+from services.auth.proxy import Proxy
+from services.auth.virtual_keys import Seals
 from tests.services.auth.conftest import NOW, Auth, Start, refusal
 from tests.services.auth.fakes import MASTER_KEY
 from tests.support.waiting import eventually
 
 REFUSED = ("UNAVAILABLE", "VIRTUAL_KEY_REFUSED")
+
+
+def virtual(auth: Auth) -> ProxyParts:
+    assert auth.parts.virtual
+    return auth.parts.virtual
 
 
 async def gone(auth: Auth) -> bool:
@@ -37,6 +44,7 @@ async def test_a_key_gets_a_virtual_key_that_only_resolving_shows(auth_with_prox
                     "privaterouter_api_key_id": created.api_key.id,
                     "privaterouter_user_id": user_id,
                 },
+                "key_type": "llm_api",
             },
         )
     ]
@@ -133,9 +141,7 @@ async def test_a_virtual_key_of_a_process_that_died_meanwhile_is_deleted_after_a
     assert len(auth.proxy.keys) == 1
     assert await auth.list_keys(user_id) == []
 
-    relay = auth.parts.deletions
-    assert relay is not None
-    assert await relay._claim() == []
+    assert await virtual(auth).deletions._claim() == []
     auth.clock.now += timedelta(seconds=60)
     auth.start_relays()
     await eventually(lambda: gone(auth), what="the deletion of the virtual key")
@@ -147,9 +153,7 @@ async def test_a_key_is_not_stored_once_the_deletion_of_its_virtual_key_has_begu
 
     async def dawdle() -> None:
         auth.clock.now += timedelta(seconds=61)
-        relay = auth.parts.deletions
-        assert relay is not None
-        assert len(await relay._claim()) == 1
+        assert len(await virtual(auth).deletions._claim()) == 1
 
     auth.proxy.while_generating = dawdle
     assert (await refusal(auth.create_key(user_id)))[:2] == REFUSED
@@ -176,8 +180,7 @@ async def test_a_deletion_that_fails_is_tried_again_later_and_later(auth_with_pr
     created = await auth.create_key(await auth.user_id())
     auth.proxy.refuses_with = status
     await auth.stub.DeleteApiKey(pb.DeleteApiKeyRequest(user_id=created.api_key.user_id, api_key_id=created.api_key.id))
-    relay = auth.parts.deletions
-    assert relay is not None
+    relay = virtual(auth).deletions
     for wait_s in (0, 1, 2, 4):
         auth.clock.now += timedelta(seconds=wait_s)
         (due,) = await relay._claim()
@@ -191,12 +194,11 @@ async def test_a_deletion_that_fails_is_tried_again_later_and_later(auth_with_pr
 
 
 async def test_a_proxy_that_is_away_refuses_and_keeps_deletions_waiting() -> None:
-    async with httpx.AsyncClient(
-        base_url="http://127.0.0.1:1", headers={"Authorization": f"Bearer {MASTER_KEY}"}
-    ) as client:
-        proxy = Proxy(client)
+    async with httpx.AsyncClient(base_url="http://127.0.0.1:1") as client:
+        proxy = Proxy(client, [MASTER_KEY])
         with pytest.raises(VirtualKeyRefused):
-            await proxy.generate(uuid4(), user_id=uuid4())
+            await proxy.generate(uuid4(), user_id=uuid4(), monthly_limit_nanos=None)
+        assert not await proxy.update(uuid4(), "sk-virtual", monthly_limit_nanos=None)
         assert not await proxy.delete(uuid4())
 
 

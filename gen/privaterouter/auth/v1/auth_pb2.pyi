@@ -51,6 +51,8 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """FAILED_PRECONDITION: the change would leave no active admin."""
     ERROR_REASON_TOO_BUSY: _ErrorReason.ValueType  # 11
     """UNAVAILABLE: too many password checks wait already; try again in a second."""
+    ERROR_REASON_VIRTUAL_KEYS_OFF: _ErrorReason.ValueType  # 12
+    """FAILED_PRECONDITION: this service makes no virtual keys."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of its google.rpc.ErrorInfo, without the prefix, in the domain `auth.privaterouter`."""
@@ -79,6 +81,8 @@ ERROR_REASON_LAST_ADMIN: ErrorReason.ValueType  # 10
 """FAILED_PRECONDITION: the change would leave no active admin."""
 ERROR_REASON_TOO_BUSY: ErrorReason.ValueType  # 11
 """UNAVAILABLE: too many password checks wait already; try again in a second."""
+ERROR_REASON_VIRTUAL_KEYS_OFF: ErrorReason.ValueType  # 12
+"""FAILED_PRECONDITION: this service makes no virtual keys."""
 
 class _UserRole:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -1220,5 +1224,57 @@ class UpdateUserResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RepairVirtualKeysRequest(message.Message):
+    """Request of RepairVirtualKeys."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    AFTER_API_KEY_ID_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """The highest number of API keys to look after, 1 to 20. Default: 20."""
+    after_api_key_id: builtins.str
+    """Only API keys that come after this one, by id. Empty: from the first."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.int = ...,
+        after_api_key_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["after_api_key_id", b"after_api_key_id", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class RepairVirtualKeysResponse(message.Message):
+    """Response of RepairVirtualKeys."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    REPAIRED_COUNT_FIELD_NUMBER: builtins.int
+    FAILED_COUNT_FIELD_NUMBER: builtins.int
+    NEXT_AFTER_API_KEY_ID_FIELD_NUMBER: builtins.int
+    repaired_count: builtins.int
+    """How many API keys have got a virtual key."""
+    failed_count: builtins.int
+    """How many still have none: the proxy refused, or somebody is at work on the same key."""
+    next_after_api_key_id: builtins.str
+    """Where to go on, as `after_api_key_id` of the next request. Empty: this was the last page."""
+    def __init__(
+        self,
+        *,
+        repaired_count: builtins.int = ...,
+        failed_count: builtins.int = ...,
+        next_after_api_key_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["failed_count", b"failed_count", "next_after_api_key_id", b"next_after_api_key_id", "repaired_count", b"repaired_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -52,6 +52,10 @@ class AuthServiceStub:
     """Lists users, newest first. For operators."""
     UpdateUser: aio.UnaryUnaryMultiCallable[auth_pb2.UpdateUserRequest, auth_pb2.UpdateUserResponse]
     """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
+    RepairVirtualKeys: aio.UnaryUnaryMultiCallable[auth_pb2.RepairVirtualKeysRequest, auth_pb2.RepairVirtualKeysResponse]
+    """Makes virtual keys at the upstream proxy for API keys that have none, of one page of them. An API key that gets one
+    keeps its secret. Each key that fails is counted and left as it was; asking again for it is harmless. For operators.
+    """
 
 class AuthServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns users, password hashes, sessions and API keys. All ids are UUIDv7 text in lower case with hyphens."""
@@ -181,5 +185,15 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[auth_pb2.UpdateUserRequest, abc.Awaitable[auth_pb2.UpdateUserResponse]],
     ) -> abc.Awaitable[auth_pb2.UpdateUserResponse]:
         """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
+
+    @abc_1.abstractmethod
+    def RepairVirtualKeys(
+        self,
+        request: auth_pb2.RepairVirtualKeysRequest,
+        context: aio.ServicerContext[auth_pb2.RepairVirtualKeysRequest, abc.Awaitable[auth_pb2.RepairVirtualKeysResponse]],
+    ) -> abc.Awaitable[auth_pb2.RepairVirtualKeysResponse]:
+        """Makes virtual keys at the upstream proxy for API keys that have none, of one page of them. An API key that gets one
+        keeps its secret. Each key that fails is counted and left as it was; asking again for it is harmless. For operators.
+        """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: aio.Server) -> None: ...
