@@ -48,12 +48,9 @@ def stream_of(chunks: Iterable[object]) -> bytes:
 def tell(translator: Translator, pieces: Iterable[bytes]) -> bytes:
     """What a client gets for the pieces of an upstream's stream, but for the end."""
     reader = EventReader()
-    events = [event for piece in pieces for event in reader.feed(piece)]
-    out = []
-    for event in [*events, *reader.rest()]:
-        if event.data is not None and event.data != b"[DONE]":
-            out.append(translator.event(event, translator.read(event.data)))
-    return b"".join(out)
+    events = [event for piece in pieces for event in reader.feed(piece)] + reader.rest()
+    said = [event for event in events if event.data is not None and event.data != b"[DONE]"]
+    return b"".join(translator.event(event, translator.read(event.data or b"")) for event in said)
 
 
 def heard(stream: bytes) -> list[dict[str, Any]]:

@@ -27,9 +27,7 @@ _calls = st.builds(
     st.sampled_from([None, "", "1", "2"]),
 )
 _deltas = st.one_of(
-    st.fixed_dictionaries(
-        {}, optional={name: _texts for name in ("content", "refusal", "reasoning", "reasoning_content")}
-    ),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("content", "refusal", "reasoning", "reasoning_content"), _texts)),
     _calls,
     st.builds(lambda one, other: {"tool_calls": one["tool_calls"] + other["tool_calls"]}, _calls, _calls),
     st.just({"function_call": {"name": "f", "arguments": "{}"}}),
@@ -77,7 +75,8 @@ def check_responses(events: list[dict[str, Any]]) -> None:
     assert [event["type"] for event in events[:2]] == ["response.created", "response.in_progress"]
     assert events[-1]["type"] in {"response.completed", "response.incomplete"}
     output = events[-1]["response"]["output"]
-    done, added, said = [], None, ""
+    done: list[dict[str, Any]] = []
+    added, said = None, ""
     for event in events[2:-1]:
         assert event["output_index"] == len(done)
         if event["type"] == "response.output_item.added":
@@ -171,7 +170,7 @@ def test_what_is_counted_is_the_same_in_every_dialect() -> None:
 def test_what_cannot_be_said_is_no_answer() -> None:
     for saying in (MessagesOverChat(ABOUT, MESSAGES), ResponsesOverChat(ABOUT, RESPONSES)):
         for data in (b"", b"[1]", b"<html>", dump({"choices": [{"delta": {"content": ["parts"]}}]})):
-            with pytest.raises(ValueError, match="."):
+            with pytest.raises(ValueError, match=r"."):
                 saying.read(data)
         error = saying.read(dump({"error": {"message": "boom"}, "choices": "odd"}))
         assert error.has_error

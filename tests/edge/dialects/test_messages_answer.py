@@ -18,7 +18,7 @@ CHARGED = {
     "cache_read_input_tokens": 4,
     "output_tokens": 5,
 }
-MESSAGE = {
+MESSAGE: dict[str, Any] = {
     "id": f"msg_{OWN}",
     "type": "message",
     "role": "assistant",

@@ -48,7 +48,7 @@ MESSAGE_START = {
         },
     },
 }
-MESSAGES = [
+MESSAGES: list[dict[str, Any]] = [
     MESSAGE_START,
     {"type": "ping"},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking", "thinking": "", "signature": ""}},
@@ -72,7 +72,7 @@ MESSAGES = [
     },
     {"type": "message_stop"},
 ]
-RESPONSE = {
+RESPONSE: dict[str, Any] = {
     "id": "resp_1",
     "object": "response",
     "model": "hidden",
@@ -91,7 +91,7 @@ COMPLETED = RESPONSE | {
     },
 }
 ITEM = {"id": "fc_1", "type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"}
-RESPONSES = [
+RESPONSES: list[dict[str, Any]] = [
     {"type": "response.created", "sequence_number": 0, "response": RESPONSE},
     {"type": "response.in_progress", "sequence_number": 1, "response": RESPONSE},
     {"type": "response.output_item.added", "sequence_number": 2, "output_index": 0, "item": {"type": "message"}},
@@ -305,7 +305,7 @@ def test_a_whole_response() -> None:
 @pytest.mark.parametrize("make", [MessagesNative, ResponsesNative])
 def test_what_is_no_json_object_is_no_answer(make: type[MessagesNative] | type[ResponsesNative]) -> None:
     for data in (b"", b"[1]", b"<html>", b'{"usage":' + b"[" * 100_000):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             make(ABOUT).read(data)
 
 

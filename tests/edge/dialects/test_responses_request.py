@@ -180,7 +180,7 @@ def test_an_image_that_a_function_returned_follows_the_results() -> None:
 
 
 def test_only_allowed_tools_are_sent() -> None:
-    tools = [{"type": "function", "name": name, "parameters": {}} for name in ("f", "g")]
+    tools: list[dict[str, Any]] = [{"type": "function", "name": name, "parameters": {}} for name in ("f", "g")]
     allowed = {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "g"}]}
     chat = translated(tools=tools, tool_choice=allowed)
     assert chat["tools"] == [{"type": "function", "function": {"name": "g", "parameters": {}}}]
