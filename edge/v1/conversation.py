@@ -117,7 +117,11 @@ async def _pass_on(exchange: Exchange, reader: EventReader, piece: bytes) -> End
     except EventTooLong:
         raise upstream_failed("The model's server sent an event without end.") from None
     out: list[bytes] = []
-    ending = _digest(exchange, events, out)
+    try:
+        ending = _digest(exchange, events, out)
+    except EdgeError as error:
+        # What came before it is delivered, and a complete answer is one, whatever follows.
+        ending = Ending(Status.SUCCESS, last=DONE) if exchange.is_finished else Ending(Status.ERROR, error=error)
     if out:
         note_progress(exchange)
         await exchange.reply.write(b"".join(out))
