@@ -49,7 +49,7 @@ class Plan:
 
 
 class Exchange:
-    """The state of a running exchange. All waiting for its upstream goes through `wait`."""
+    """The state of a running exchange. All waiting for its upstream or its client goes through `wait`."""
 
     def __init__(self, plan: Plan, *, reply: Reply, hold: Hold, record: Record, started_s: float) -> None:
         self.plan = plan
@@ -70,16 +70,18 @@ class Exchange:
         """When the client last got something."""
         self.first_token_s: float | None = None
         self.cause: Cause | None = None
+        self.is_waiting = False
+        """Whether it waits for its upstream, and not for its client."""
         self._waiting: asyncio.Task[object] | None = None
 
     def interrupt(self, cause: Cause) -> None:
-        """Ends the wait for the upstream, now or when it next begins. Only the first cause counts."""
+        """Ends the wait for the upstream or the client, now or when it next begins. Only the first cause counts."""
         if self.cause is None:
             self.cause = cause
             if self._waiting is not None:
                 self._waiting.cancel()
 
-    async def wait(self, talk: Coroutine[object, Never, T]) -> T:
+    async def wait(self, talk: Coroutine[object, Never, T], *, for_client: bool = False) -> T:
         """The result of `talk`, or Interrupted; a cancellation from outside passes through."""
         cause = self.cause
         if cause is not None:
@@ -87,6 +89,7 @@ class Exchange:
             raise Interrupted(cause)
         task = asyncio.current_task()
         self._waiting = task
+        self.is_waiting = not for_client
         try:
             return await talk
         except asyncio.CancelledError:
@@ -97,6 +100,7 @@ class Exchange:
             raise Interrupted(cause) from None
         finally:
             self._waiting = None
+            self.is_waiting = False
 
     def _cause_now(self) -> Cause | None:
         return self.cause
@@ -105,11 +109,6 @@ class Exchange:
     def is_finished(self) -> bool:
         """Whether every answer has said why it ended; only the usage may still come."""
         return len(self.finished) >= self.plan.bounds.choices
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it waits for its upstream, and not for its client."""
-        return self._waiting is not None
 
     def note_forwarded(self) -> None:
         """Notes that the request is on its way to the upstream: whoever leaves from now on pays for the prompt."""

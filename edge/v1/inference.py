@@ -25,7 +25,7 @@ from edge.v1.conversation import converse
 from edge.v1.denied import refuse_denied
 from edge.v1.endpoints import Endpoint
 from edge.v1.envelope import Envelope, read_request, splice
-from edge.v1.exchange import Cause, Exchange, Plan, Running
+from edge.v1.exchange import Cause, Exchange, Interrupted, Plan, Running
 from edge.v1.inputs import Inputs
 from edge.v1.limiting import show_rate, too_many
 from edge.v1.metrics import REFUSED, count_ended
@@ -34,6 +34,9 @@ from edge.v1.requests import ClientGone, read_body
 from edge.v1.routing import choose_route
 from kit.logs import get_logger
 from kit.money import format_usd
+
+LAST_WORDS_S: Final = 1.0
+"""How long the last piece waits for a client when its exchange was interrupted."""
 
 log = get_logger()
 
@@ -212,9 +215,19 @@ class Inference:
 
 
 async def _deliver(exchange: Exchange, ending: Ending) -> None:
-    reply = exchange.reply
-    if ending.status is Status.CANCELLED:
+    """Sends what is still to be sent. Who does not take it cannot keep us from ending: the record is final."""
+    try:
+        if exchange.cause is None:
+            await exchange.wait(_send_last(exchange, ending), for_client=True)
+        elif ending.status is not Status.CANCELLED:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await _send_last(exchange, ending)
+    except (Interrupted, TimeoutError):
         return
+
+
+async def _send_last(exchange: Exchange, ending: Ending) -> None:
+    reply = exchange.reply
     if ending.error is not None:
         await reply.fail(ending.error)
     elif exchange.plan.streamed:
