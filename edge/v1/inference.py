@@ -20,7 +20,7 @@ from edge.v1.billing import Ending, note_ending
 from edge.v1.callers import Callers, find_model
 from edge.v1.conversation import converse
 from edge.v1.endpoints import Endpoint, Question
-from edge.v1.exchange import Cause, Exchange, Plan, Running
+from edge.v1.exchange import Cause, Exchange, Interrupted, Plan, Running
 from edge.v1.forwarding import Forwarding
 from edge.v1.idempotency import Replay, read_key
 from edge.v1.max_cost import read_max_cost
@@ -34,6 +34,9 @@ from edge.v1.tickets import Ticket, Tickets
 from edge.v1.usage import Usage
 from kit.logs import get_logger
 from kit.money import format_usd
+
+LAST_WORDS_S: Final = 1.0
+"""How long the last piece waits for a client when its exchange was interrupted."""
 
 log = get_logger()
 
@@ -240,10 +243,20 @@ class Inference:
 
 
 async def _deliver(exchange: Exchange, ending: Ending, used: Usage) -> None:
+    """Sends what is still to be sent. Who does not take it cannot keep us from ending: the record is final."""
+    try:
+        if exchange.cause is None:
+            await exchange.wait(_send_last(exchange, ending, used), for_client=True)
+        elif ending.status is not Status.CANCELLED:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await _send_last(exchange, ending, used)
+    except (Interrupted, TimeoutError):
+        return
+
+
+async def _send_last(exchange: Exchange, ending: Ending, used: Usage) -> None:
     reply = exchange.reply
     translator = exchange.outgoing.translator if exchange.outgoing else None
-    if ending.status is Status.CANCELLED:
-        return
     if ending.error is not None or translator is None:
         error = ending.error or internal_error()
         await reply.fail(error, last=translator.failure if translator else exchange.plan.failure)
