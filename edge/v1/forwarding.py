@@ -8,7 +8,7 @@ from edge.dialects.translator import About, Translator
 from edge.dialects.translators import make_chat_translator, make_translator
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Model
-from edge.upstream.adapters import limit_fields, target
+from edge.upstream.adapters import extra_fields, limit_fields, target
 from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds
 from edge.v1.endpoints import CHAT, RESPONSES, Endpoint, Question
@@ -43,6 +43,7 @@ class Forwarding:
         bounds = replace(self.bounds[candidate.model.public_name], limit_tokens=self.limit(candidate.model))
         changes = self._changes(candidate, bounds, is_native=native is not None)
         path = endpoint.path if native else endpoint.forwards or endpoint.path
+        changes |= extra_fields(candidate.upstream, self.request_id, envelope.raw, path=path)
         return Outgoing(
             candidate=candidate,
             target=target(candidate.upstream, candidate.route, path, caller=self.caller, request_id=self.request_id),
