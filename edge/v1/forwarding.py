@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from edge.dialects.responses_native import STATELESS
 from edge.dialects.translator import About, Translator
 from edge.dialects.translators import make_chat_translator, make_translator
 from edge.lookup.callers import Caller
@@ -73,10 +74,7 @@ class Forwarding:
         limit = b"%d" % bounds.limit_tokens
         if is_native:
             changes[self.endpoint.limit_field] = limit
-            if self.endpoint is RESPONSES:
-                # Left out it means yes there, and nothing of ours is to be stored anywhere.
-                changes["store"] = b"false"
-            return changes
+            return changes | STATELESS if self.endpoint is RESPONSES else changes
         if bounds.answers:
             inputs = self.question.inputs
             given = [name for name in ("max_tokens", "max_completion_tokens") if getattr(inputs, name) is not None]
