@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, books, catalogue, discovery, rerate, stack, users, virtual_keys
+from cli import accounts, books, catalogue, discovery, rerate, routing, stack, users, virtual_keys
 
 STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed, books.reconcile)
 LEDGER: tuple[Callable[..., None], ...] = (books.verify,)
@@ -18,6 +18,9 @@ ADMIN: tuple[Callable[..., None], ...] = (
     catalogue.add_model,
     discovery.discover,
     catalogue.set_price,
+    routing.set_upstream,
+    routing.set_routes,
+    routing.set_fallbacks,
     rerate.rerate,
     users.disable_user,
     virtual_keys.repair_virtual_keys,

@@ -14,10 +14,14 @@ from privaterouter.catalog.v1 import catalog_pb2
 
 # What a field of the contract holds; what makes sense beyond that, the catalogue says.
 MOST = 2**31 - 1
+MOST_TPM = 2**63 - 1
 
 InputPrice = Annotated[str, typer.Option(help="Dollars for a million prompt tokens.")]
 OutputPrice = Annotated[str, typer.Option(help="Dollars for a million output tokens.")]
 CachedPrice = Annotated[str, typer.Option(help="Dollars for a million cached prompt tokens. Default: as input.")]
+CacheWritePrice = Annotated[
+    str, typer.Option(help="Dollars for a million prompt tokens that are written into a cache. Default: as input.")
+]
 
 
 class Kind(StrEnum):
@@ -30,22 +34,42 @@ class Kind(StrEnum):
 def set_plan_limits(
     plan: Annotated[str, typer.Option(help="The plan's id, such as free.")],
     rpm: Annotated[
-        int, typer.Option(min=1, max=MOST, help="Inference calls a minute for an account, over all its keys.")
-    ],
+        int | None, typer.Option(min=1, max=MOST, help="Inference calls a minute for an account, over all its keys.")
+    ] = None,
+    tpm: Annotated[
+        int | None, typer.Option(min=0, max=MOST_TPM, help="Tokens a minute for an account. 0: no such limit.")
+    ] = None,
+    max_in_flight: Annotated[
+        int | None,
+        typer.Option(min=0, max=MOST, help="Inference calls of an account at the same time. 0: no such limit."),
+    ] = None,
 ) -> None:
-    """Change how many calls a minute a plan allows.
+    """Change how many calls and tokens a minute, and how many calls at the same time, a plan allows.
 
     For example:
         privaterouter admin set-plan-limits --plan free --rpm 60
+        privaterouter admin set-plan-limits --plan free --tpm 40000 --max-in-flight 4
     """
+    limits = {"rpm": rpm, "tpm": tpm, "max_in_flight": max_in_flight}
+    request = catalog_pb2.UpdatePlanRequest(plan=catalog_pb2.Plan(id=plan))
+    for field, value in limits.items():
+        if value is not None:
+            request.update_mask.paths.append(field)
+        if value:
+            setattr(request.plan, field, value)
+    if not request.update_mask.paths:
+        raise typer.BadParameter("name at least one limit", param_hint="--rpm, --tpm, --max-in-flight")
 
     async def command(clients: Clients) -> catalog_pb2.UpdatePlanResponse:
-        request = catalog_pb2.UpdatePlanRequest(plan=catalog_pb2.Plan(id=plan, rpm=rpm))
-        request.update_mask.paths.append("rpm")
         return await clients.catalog.UpdatePlan(request)
 
     changed = connect.run(command).plan
-    print(f"The plan {changed.id} allows {changed.rpm} calls a minute.")
+    allowed = [f"{changed.rpm} calls a minute"]
+    if changed.HasField("tpm"):
+        allowed.append(f"{changed.tpm} tokens a minute")
+    if changed.HasField("max_in_flight"):
+        allowed.append(f"{changed.max_in_flight} calls at the same time")
+    print(f"The plan {changed.id} allows {', '.join(allowed)}.")
 
 
 def set_price(
@@ -53,13 +77,17 @@ def set_price(
     input_usd: InputPrice,
     output_usd: OutputPrice,
     cached_input_usd: CachedPrice = "",
+    *,
+    cache_write_usd: CacheWritePrice = "",
 ) -> None:
-    """Give a model a new price; requests that are running keep the old one.
+    r"""Give a model a new price; requests that are running keep the old one.
 
     For example:
         privaterouter admin set-price --model privaterouter/fast --input-usd 0.12 --output-usd 0.36
+        privaterouter admin set-price --model privaterouter/fast --input-usd 0.12 --output-usd 0.36 \
+            --cached-input-usd 0.012 --cache-write-usd 0.15
     """
-    wanted = price(input_usd, output_usd, cached_input_usd=cached_input_usd)
+    wanted = price(input_usd, output_usd, cached_input_usd=cached_input_usd, cache_write_usd=cache_write_usd)
 
     async def command(clients: Clients) -> catalog_pb2.SetModelPriceResponse:
         return await clients.catalog.SetModelPrice(catalog_pb2.SetModelPriceRequest(public_name=model, price=wanted))
@@ -76,6 +104,7 @@ def add_model(
         str, typer.Option(help="Dollars for a million output tokens. Needed for chat; embeddings have none.")
     ] = "",
     cached_input_usd: CachedPrice = "",
+    cache_write_usd: CacheWritePrice = "",
     context: Annotated[int, typer.Option(min=1, max=MOST, help="Tokens of prompt and output together.")] = 8192,
     max_output_tokens: Annotated[
         int, typer.Option(min=0, max=MOST, help="Most tokens of one answer. Default: half of it.")
@@ -109,7 +138,7 @@ def add_model(
         template_tokens=128 if chat else 16,
         tools_tokens=1024 if chat else 0,
         image_tokens=image_tokens if chat else 0,
-        price=price(input_usd, output_usd or "0", cached_input_usd=cached_input_usd),
+        price=price(input_usd, output_usd or "0", cached_input_usd=cached_input_usd, cache_write_usd=cache_write_usd),
         upstream_model=upstream_model,
     )
 
@@ -132,17 +161,23 @@ async def default_upstream(clients: Clients, kind: Kind) -> str:
     raise CommandError(f"Say where it is served, with --upstream: {', '.join(names) or 'there is none yet'}.")
 
 
-def price(input_usd: str, output_usd: str, *, cached_input_usd: str) -> catalog_pb2.Price:
+def price(
+    input_usd: str, output_usd: str, *, cached_input_usd: str = "", cache_write_usd: str = ""
+) -> catalog_pb2.Price:
     """Dollars for a million tokens as a price; a wrong one is a usage error."""
     wanted = catalog_pb2.Price(input_nanos_per_mtok=dollars(input_usd), output_nanos_per_mtok=dollars(output_usd))
     if cached_input_usd:
         wanted.cached_input_nanos_per_mtok = dollars(cached_input_usd)
+    if cache_write_usd:
+        wanted.cache_write_input_nanos_per_mtok = dollars(cache_write_usd)
     return wanted
 
 
 def priced(model: catalog_pb2.Model) -> str:
-    """A model's price in a sentence."""
-    return (
-        f"{model.public_name} costs ${format_price(model.price.input_nanos_per_mtok)} for a million prompt tokens, "
-        f"${format_price(model.price.output_nanos_per_mtok)} for a million output tokens."
-    )
+    """A model's price in a sentence; cached tokens are named where they have a price of their own."""
+    said = [f"{model.public_name} costs ${format_price(model.price.input_nanos_per_mtok)} for a million prompt tokens"]
+    if model.price.HasField("cached_input_nanos_per_mtok"):
+        said.append(f"${format_price(model.price.cached_input_nanos_per_mtok)} for cached ones")
+    if model.price.HasField("cache_write_input_nanos_per_mtok"):
+        said.append(f"${format_price(model.price.cache_write_input_nanos_per_mtok)} for those written into a cache")
+    return f"{', '.join(said)}, ${format_price(model.price.output_nanos_per_mtok)} for a million output tokens."

@@ -52,8 +52,9 @@ def rerate(
 ) -> None:
     """Charge a model's requests anew at another price, and book the differences as adjustments.
 
-    Every charged request of the time span is recomputed from its tokens. Usage records stay as they are. Running it
-    again corrects only what is not corrected yet. What an account has not available is not taken, and said.
+    Every charged request of the time span that the model answered is recomputed from its tokens. Usage records stay as
+    they are. Running it again corrects only what is not corrected yet. What an account has not available is not taken,
+    and said.
 
     For example:
         privaterouter admin rerate --model privaterouter/fast --from 2026-05-01 --to 2026-05-02T12:00:00Z --dry-run
@@ -73,7 +74,8 @@ def rerate(
     price, tally, names = connect.run(command)
     print(
         f"{model} at ${format_price(price.input_nanos_per_mtok)} for a million prompt tokens, "
-        f"${format_price(cached(price))} cached, ${format_price(price.output_nanos_per_mtok)} output "
+        f"${format_price(cached(price))} cached, ${format_price(cache_write(price))} written into a cache, "
+        f"${format_price(price.output_nanos_per_mtok)} output "
         f"(price version {price.version_id})\n"
     )
     print(report(tally, names=names, dry_run=dry_run))
@@ -157,8 +159,12 @@ async def pages(
 def should_cost(record: usage_pb2.UsageRecord, price: catalog_pb2.Price) -> int:
     """Nano-dollars of a request at a price; of one that was charged in part only, the same part."""
     cost = cost_nanos(
-        (record.input_tokens - record.cached_input_tokens, price.input_nanos_per_mtok),
+        (
+            record.input_tokens - record.cached_input_tokens - record.cache_write_input_tokens,
+            price.input_nanos_per_mtok,
+        ),
         (record.cached_input_tokens, cached(price)),
+        (record.cache_write_input_tokens, cache_write(price)),
         (record.output_tokens, price.output_nanos_per_mtok),
     )
     if not record.uncharged_nanos:
@@ -170,3 +176,9 @@ def cached(price: catalog_pb2.Price) -> int:
     """Nano-dollars for a million cached prompt tokens."""
     given = price.HasField("cached_input_nanos_per_mtok")
     return price.cached_input_nanos_per_mtok if given else price.input_nanos_per_mtok
+
+
+def cache_write(price: catalog_pb2.Price) -> int:
+    """Nano-dollars for a million prompt tokens that are written into a cache."""
+    given = price.HasField("cache_write_input_nanos_per_mtok")
+    return price.cache_write_input_nanos_per_mtok if given else price.input_nanos_per_mtok

@@ -17,7 +17,7 @@ from privaterouter.usage.v1 import usage_pb2
 LEDGER_TIMEOUT_S = 2.0
 """The rest of the answer is worth having without the ledger, so it does not wait long for it."""
 
-Item = Literal["input", "cached_input", "output"]
+Item = Literal["input", "cached_input", "cache_write_input", "output"]
 State = Literal["booked", "pending", "not_charged", "unavailable"]
 
 log = get_logger()
@@ -94,10 +94,12 @@ class Ledger(BaseModel):
 
 
 def parts_of(record: usage_pb2.UsageRecord) -> list[tuple[Item, int, int]]:
-    """Each class of tokens: its name, how many, and nano-dollars for a million. Cached ones are counted once."""
+    """Each class of tokens: its name, how many, and nano-dollars for a million. Each token is counted once."""
+    plain = record.input_tokens - record.cached_input_tokens - record.cache_write_input_tokens
     return [
-        ("input", record.input_tokens - record.cached_input_tokens, record.input_nanos_per_mtok),
+        ("input", plain, record.input_nanos_per_mtok),
         ("cached_input", record.cached_input_tokens, record.cached_input_nanos_per_mtok),
+        ("cache_write_input", record.cache_write_input_tokens, record.cache_write_input_nanos_per_mtok),
         ("output", record.output_tokens, record.output_nanos_per_mtok),
     ]
 

@@ -75,10 +75,14 @@ class Event(BaseModel):
 
     id: str = Field(description="The call's `x-request-id`.")
     model_public_name: str
+    served_model_public_name: str | None = Field(
+        description="The model that answered in its place, at whose price the call is charged. Null: it did itself."
+    )
     api_key_id: str
     endpoint: str
     input_tokens: int
     cached_input_tokens: int
+    cache_write_input_tokens: int
     output_tokens: int
     reasoning_tokens: int
     cost_usd: str = Field(examples=["0.0000041"])
@@ -99,10 +103,12 @@ class Event(BaseModel):
         return cls(
             id=record.request_id,
             model_public_name=record.model_public_name,
+            served_model_public_name=record.served_model_public_name or None,
             api_key_id=record.api_key_id,
             endpoint=record.endpoint,
             input_tokens=record.input_tokens,
             cached_input_tokens=record.cached_input_tokens,
+            cache_write_input_tokens=record.cache_write_input_tokens,
             output_tokens=record.output_tokens,
             reasoning_tokens=record.reasoning_tokens,
             cost_usd=format_usd(record.cost_nanos),
@@ -119,6 +125,27 @@ class Event(BaseModel):
         )
 
 
+class Attempt(BaseModel):
+    """One try to have a call served."""
+
+    upstream_name: str
+    upstream_model: str
+    http_status: int | None = Field(description="What it was answered with. Null: not at all.")
+    error_code: str | None = Field(description="Why it failed. Null: it did not.")
+    duration_ms: int = Field(description="To its failure, or to the head of the answer.")
+
+    @classmethod
+    def of(cls, attempt: pb.Attempt) -> Self:
+        """An attempt as answers show one."""
+        return cls(
+            upstream_name=attempt.upstream_name,
+            upstream_model=attempt.upstream_model,
+            http_status=attempt.http_status or None,
+            error_code=attempt.error_code or None,
+            duration_ms=attempt.duration_ms,
+        )
+
+
 class EventDetail(BaseModel):
     """One call with how its cost came about, and what the ledger has of it."""
 
@@ -129,6 +156,9 @@ class EventDetail(BaseModel):
     held_usd: str = Field(description="What was set aside for it while it ran: no call is charged more.")
     uncharged_usd: str = Field(description="What of the rounded cost is not charged.")
     lease_id: str | None = Field(description="The credit that it was held on; null where it needed none.")
+    attempts: list[Attempt] = Field(
+        description="Where it was tried, the last one served it; empty where the first did, and without a failure."
+    )
     ledger: Ledger
 
 
@@ -227,6 +257,7 @@ async def one(request_id: str, login: SignedIn, deps: With) -> EventDetail:
         held_usd=format_usd(record.held_nanos),
         uncharged_usd=format_usd(record.uncharged_nanos),
         lease_id=record.lease_id or None,
+        attempts=[Attempt.of(attempt) for attempt in record.attempts],
         ledger=await ledger_of(deps.clients.billing, record),
     )
 

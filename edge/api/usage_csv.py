@@ -26,6 +26,9 @@ HEADER = (
     "latency_ms",
     "error_code",
     "finish_reason",
+    # At the end, so that the columns before it stay where spreadsheets expect them.
+    "cache_write_input_tokens",
+    "served_model_public_name",
 )
 
 
@@ -76,6 +79,8 @@ def _row(record: pb.UsageRecord) -> tuple[object, ...]:
         record.latency_ms,
         record.error_code,
         record.finish_reason,
+        record.cache_write_input_tokens,
+        record.served_model_public_name,
     )
 
 

@@ -53,9 +53,12 @@ def read_spoken(data: bytes) -> Chunk:
 
 
 def first_choice(chunk: Chunk) -> SpokenChoice | None:
-    """The only answer that is ever asked for."""
-    if isinstance(chunk, SpokenChunk):
-        for choice in chunk.choices or ():
-            if choice.index == 0:
-                return choice
+    """The only answer that is ever asked for. The calls of a whole message are numbered by their place."""
+    if not isinstance(chunk, SpokenChunk):
+        return None
+    for choice in chunk.choices or ():
+        if choice.index == 0:
+            for at, call in enumerate((choice.message and choice.message.tool_calls) or ()):
+                call.index = at
+            return choice
     return None

@@ -94,13 +94,6 @@ class Rates:
         if slots:
             self._buckets.free(slots, admission.member)
 
-    async def check(self, account_id: str, rpm: int, api_key_id: str, key_rpm: int | None) -> RateAnswer:
-        """Takes one token from the account's bucket and, where it has a limit, from the key's: both or neither."""
-        limits = [Bucket(f"rpm:account:{account_id}", rpm, WINDOW_S)]
-        if key_rpm is not None:
-            limits.append(Bucket(f"rpm:key:{api_key_id}", key_rpm, WINDOW_S))
-        return summary(limits, await self._buckets.take(*limits))
-
 
 def _requests(caller: Caller, plan: Plan) -> tuple[Limit, ...]:
     account = Bucket(f"rpm:account:{caller.account_id}", plan.rpm, WINDOW_S)

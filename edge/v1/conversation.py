@@ -31,7 +31,7 @@ async def converse(exchange: Exchange, upstreams: Upstreams, *, usage_wait_s: fl
                 ending = await _stream(exchange, reached.outgoing, reached.response, usage_wait_s)
             else:
                 ending = await _whole(exchange, reached.outgoing, reached.response)
-            outcome = Outcome.SUCCESS
+            outcome = Outcome.FAILURE if ending.status is Status.ERROR else Outcome.SUCCESS
             return ending
         except (UpstreamError, EdgeError):
             outcome = Outcome.FAILURE
@@ -80,35 +80,57 @@ async def _stream(exchange: Exchange, outgoing: Outgoing, response: Response, us
         ended = await _pass_on(exchange, outgoing, reader, piece)
         if ended:
             return ended
-    try:
-        # Nothing but the usage can follow, and it counts even if the client has gone.
-        async with asyncio.timeout(usage_wait_s):
-            while True:
-                ended = await _pass_on(exchange, outgoing, reader, await response.read())
-                if ended:
-                    return ended
-    except (TimeoutError, UpstreamError, EdgeError):
-        return Ending(Status.SUCCESS)
+    # Nothing but the usage can follow, and it counts even if the client has gone.
+    give_up_s = _now() + usage_wait_s
+    while True:
+        try:
+            async with asyncio.timeout_at(give_up_s):
+                piece = await response.read()
+        except (TimeoutError, UpstreamError):
+            return Ending(Status.SUCCESS)
+        ended = await _pass_on(exchange, outgoing, reader, piece)
+        if ended:
+            return ended
 
 
 async def _pass_on(exchange: Exchange, outgoing: Outgoing, reader: EventReader, piece: bytes) -> Ending | None:
     """Gives the client what a piece completes; the Ending where that ends the stream (an empty piece always does)."""
     exchange.heard(_now())
-    try:
-        events = reader.feed(piece) if piece else reader.rest()
-    except EventTooLong:
-        raise upstream_failed("The model's server sent an event without end.") from None
     out: list[bytes] = []
-    ending = _digest(exchange, outgoing, events, out)
+    try:
+        ending = _digest(exchange, outgoing, _split(reader, piece), out)
+    except EdgeError as error:
+        # What came before it is delivered, and a complete answer is one, whatever follows.
+        ending = Ending(Status.SUCCESS) if exchange.is_finished else Ending(Status.ERROR, error=error)
     if out:
         note_progress(exchange)
-        await exchange.reply.write(b"".join(out))
+        await _give(exchange, b"".join(out))
         exchange.heard(_now())
     if ending is None and not piece:
         if exchange.is_finished:
             return Ending(Status.SUCCESS)
         raise upstream_failed("The model's server broke off in the middle of its answer.")
     return ending
+
+
+async def _give(exchange: Exchange, piece: bytes) -> None:
+    """Waits until the client has room for a piece: so long its upstream waits too."""
+    try:
+        await exchange.wait(exchange.reply.write(piece), for_client=True)
+    except Interrupted as interrupted:
+        if exchange.is_finished:
+            return
+        if interrupted.cause is Cause.TIMEOUT:
+            # It was the client who was silent: it pays like one who leaves.
+            raise Interrupted(Cause.CLIENT_GONE) from None
+        raise
+
+
+def _split(reader: EventReader, piece: bytes) -> Sequence[Event]:
+    try:
+        return reader.feed(piece) if piece else reader.rest()
+    except EventTooLong:
+        raise upstream_failed("The model's server sent an event without end.") from None
 
 
 def _digest(exchange: Exchange, outgoing: Outgoing, events: Sequence[Event], out: list[bytes]) -> Ending | None:

@@ -72,7 +72,7 @@ class Plan:
 
 
 class Exchange:
-    """The state of a running exchange. All waiting for its upstream goes through `wait`."""
+    """The state of a running exchange. All waiting for its upstream or its client goes through `wait`."""
 
     def __init__(
         self, plan: Plan, *, reply: Reply, hold: Hold, record: Record, ticket: Ticket, started_s: float
@@ -100,18 +100,20 @@ class Exchange:
         """When the client last got something."""
         self.first_token_s: float | None = None
         self.cause: Cause | None = None
+        self.is_waiting = False
+        """Whether it waits for its upstream, and not for its client."""
         self.asked: tuple[float, asyncio.Timeout] | None = None
         """While the head of an answer is awaited: since when, and what ends that."""
         self._waiting: asyncio.Task[object] | None = None
 
     def interrupt(self, cause: Cause) -> None:
-        """Ends the wait for the upstream, now or when it next begins. Only the first cause counts."""
+        """Ends the wait for the upstream or the client, now or when it next begins. Only the first cause counts."""
         if self.cause is None:
             self.cause = cause
             if self._waiting is not None:
                 self._waiting.cancel()
 
-    async def wait(self, talk: Coroutine[object, Never, T]) -> T:
+    async def wait(self, talk: Coroutine[object, Never, T], *, for_client: bool = False) -> T:
         """The result of `talk`, or Interrupted; a cancellation from outside passes through."""
         cause = self.cause
         if cause is not None:
@@ -119,6 +121,7 @@ class Exchange:
             raise Interrupted(cause)
         task = asyncio.current_task()
         self._waiting = task
+        self.is_waiting = not for_client
         try:
             return await talk
         except asyncio.CancelledError:
@@ -129,6 +132,7 @@ class Exchange:
             raise Interrupted(cause) from None
         finally:
             self._waiting = None
+            self.is_waiting = False
 
     def _cause_now(self) -> Cause | None:
         return self.cause
@@ -137,11 +141,6 @@ class Exchange:
     def is_finished(self) -> bool:
         """Whether every answer has said why it ended; only the usage may still come."""
         return self.outgoing is not None and len(self.finished) >= self.outgoing.bounds.choices
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether it waits for its upstream, and not for its client."""
-        return self._waiting is not None
 
     def begin(self, outgoing: Outgoing) -> None:
         """Notes who is asked now, and at whose price."""

@@ -20,9 +20,9 @@ from edge.v1.billing import Ending, note_ending
 from edge.v1.callers import Callers, find_model
 from edge.v1.conversation import converse
 from edge.v1.endpoints import Endpoint, Question
-from edge.v1.exchange import Cause, Exchange, Plan, Running
+from edge.v1.exchange import Cause, Exchange, Interrupted, Plan, Running
 from edge.v1.forwarding import Forwarding
-from edge.v1.idempotency import read_key
+from edge.v1.idempotency import Replay, read_key
 from edge.v1.max_cost import read_max_cost
 from edge.v1.metrics import REFUSED, count_ended
 from edge.v1.offers import Offers, offers
@@ -34,6 +34,9 @@ from edge.v1.tickets import Ticket, Tickets
 from edge.v1.usage import Usage
 from kit.logs import get_logger
 from kit.money import format_usd
+
+LAST_WORDS_S: Final = 1.0
+"""How long the last piece waits for a client when its exchange was interrupted."""
 
 log = get_logger()
 
@@ -78,7 +81,7 @@ class Inference:
         started_s = asyncio.get_running_loop().time()
         try:
             asked = await self._read(endpoint, scope, receive)
-            exchange = await self._admit(endpoint, asked, reply, request_id=request_id, started_s=started_s)
+            admitted = await self._admit(endpoint, asked, reply, request_id=request_id, started_s=started_s)
         except ClientGone:
             return
         except EdgeError as error:
@@ -89,8 +92,11 @@ class Inference:
             log.exception("inference_failed", request_id=request_id)
             await reply.fail(internal_error(), last=endpoint.failure)
             return
-        if exchange is not None:
-            await self._run(exchange, receive)
+        if isinstance(admitted, Replay):
+            reply.headers.update(admitted.headers)
+            await reply.whole(200, admitted.body)
+        else:
+            await self._run(admitted, receive)
 
     async def _read(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> _Asked:
         parts, headers = self._parts, scope["headers"]
@@ -110,11 +116,8 @@ class Inference:
 
     async def _admit(
         self, endpoint: Endpoint, asked: _Asked, reply: Reply, *, request_id: str, started_s: float
-    ) -> Exchange | None:
-        """Takes its place in the limits, holds the money and journals the open record.
-
-        None where it was a repeated call, which is answered then.
-        """
+    ) -> Exchange | Replay:
+        """Takes its place in the limits, holds the money and journals the open record; else what an earlier call got."""
         parts, bounds = self._parts, asked.offers.asked
         ticket = await parts.tickets.admit(
             asked.caller,
@@ -129,9 +132,7 @@ class Inference:
             if asked.idempotency_key is not None:
                 replay = await parts.tickets.claim(ticket, asked.idempotency_key, path=endpoint.path, body=asked.body)
                 if replay is not None:
-                    reply.headers.update(replay.headers)
-                    await reply.whole(200, replay.body)
-                    return None
+                    return replay
             hold = await self._hold(asked)
             exchange = self._begin(endpoint, asked, reply, hold=hold, ticket=ticket, started_s=started_s)
             begun = True
@@ -219,6 +220,7 @@ class Inference:
         finally:
             watcher.cancel()
             running.discard(exchange)
+            parts.tickets.drop(exchange.ticket)
 
     async def _settle(self, exchange: Exchange, ending: Ending) -> Usage:
         """What was used; where it is settled already, nothing."""
@@ -241,10 +243,20 @@ class Inference:
 
 
 async def _deliver(exchange: Exchange, ending: Ending, used: Usage) -> None:
+    """Sends what is still to be sent. Who does not take it cannot keep us from ending: the record is final."""
+    try:
+        if exchange.cause is None:
+            await exchange.wait(_send_last(exchange, ending, used), for_client=True)
+        elif ending.status is not Status.CANCELLED:
+            async with asyncio.timeout(LAST_WORDS_S):
+                await _send_last(exchange, ending, used)
+    except (Interrupted, TimeoutError):
+        return
+
+
+async def _send_last(exchange: Exchange, ending: Ending, used: Usage) -> None:
     reply = exchange.reply
     translator = exchange.outgoing.translator if exchange.outgoing else None
-    if ending.status is Status.CANCELLED:
-        return
     if ending.error is not None or translator is None:
         error = ending.error or internal_error()
         await reply.fail(error, last=translator.failure if translator else exchange.plan.failure)

@@ -36,21 +36,6 @@ def _show(headers: MutableMapping[str, str], what: str, rate: RateAnswer) -> Non
     headers[f"x-ratelimit-reset-{what}"] = duration(rate.reset_s)
 
 
-def show_rate(headers: MutableMapping[str, str], rate: RateAnswer) -> None:
-    """Adds the `x-ratelimit-*-requests` headers."""
-    _show(headers, "requests", rate)
-
-
-def too_many(rate: RateAnswer) -> EdgeError:
-    """The answer to one request too many."""
-    wait_s = max(1, math.ceil(rate.retry_after_s))
-    return EdgeError(
-        "rate_limit_exceeded",
-        f"You have used up your {rate.limit} requests a minute. Try again in {wait_s} s.",
-        headers={"retry-after": str(wait_s)},
-    )
-
-
 def duration(seconds: float) -> str:
     """A time span as OpenAI writes it: `350ms`, `12s`, `1m30s`."""
     if seconds < 1:

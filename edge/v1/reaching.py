@@ -87,7 +87,7 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
     finally:
         if retry is not None:
             retry.end()
-    raise (failed.error if failed is not None else unreachable()) from (failed and failed.__cause__)
+    raise failed.error if failed is not None else unreachable()
 
 
 def _renewed(retry: Retry | None, fleet: Fleet) -> Retry | None:
@@ -141,7 +141,9 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
     except TimeoutError:
         raise _Failed(upstream_timeout(), Outcome.FAILURE) from None
     except UpstreamError as error:
-        raise _Failed(from_failure(error), Outcome.FAILURE) from error
+        failure = from_failure(error)
+        failure.__cause__ = error
+        raise _Failed(failure, Outcome.FAILURE) from error
     finally:
         exchange.asked = None
 

@@ -25,6 +25,8 @@ class Ticket:
     request_id: str
     admission: Admission
     claim: Claim | None = None
+    is_open: bool = True
+    """Whether it has its place in the limits."""
 
 
 class Tickets:
@@ -57,13 +59,17 @@ class Tickets:
 
     async def give_up(self, ticket: Ticket) -> None:
         """Takes a ticket back that was not used: nothing was forwarded, nothing is charged."""
-        self._rates.release(ticket.admission, 0)
+        self._give_back(ticket, 0)
         if ticket.claim is not None:
             await self._idempotency.release(ticket.claim)
 
+    def drop(self, ticket: Ticket) -> None:
+        """Leaves no place in the limits taken, whatever came between; nothing after `give_up` or `end`."""
+        self._give_back(ticket, 0)
+
     async def end(self, ticket: Ticket, record: Record, *, answer: bytes = b"") -> None:
         """Takes the ticket of a request back whose record is final; `answer` is a whole one, empty where streamed."""
-        self._rates.release(ticket.admission, record.input_tokens + record.output_tokens)
+        self._give_back(ticket, record.input_tokens + record.output_tokens)
         if ticket.claim is None:
             return
         if record.status is Status.SUCCESS:
@@ -71,3 +77,8 @@ class Tickets:
         elif record.cost_nanos == 0:
             # It came to nothing: whoever repeats it wants it to run.
             await self._idempotency.release(ticket.claim)
+
+    def _give_back(self, ticket: Ticket, used_tokens: int) -> None:
+        if ticket.is_open:
+            ticket.is_open = False
+            self._rates.release(ticket.admission, used_tokens)

@@ -21,7 +21,7 @@ from kit.ids import parse_uuid
 from kit.logs import get_logger
 from kit.secrets import BrokenSeal, Sealer
 from privaterouter.usage.v1 import usage_pb2 as pb
-from services.usage import store_idempotency
+from services.usage import store, store_idempotency
 from services.usage.records import Record
 from services.usage.store_idempotency import Claim
 
@@ -88,7 +88,8 @@ async def _judge(connection: Connection, known: Claim, wanted: Claim, answers: "
             return Told(pb.CLAIM_OUTCOME_OTHER_BODY)
         if known.request_id == wanted.request_id:
             return Told(pb.CLAIM_OUTCOME_CLAIMED)
-        record = await store_idempotency.record_of(connection, known.request_id)
+        records = await store.known_records(connection, [known.request_id])
+        record = records.get(known.request_id)
         if record is None and known.create_time > wanted.create_time - UNHEARD:
             return Told(pb.CLAIM_OUTCOME_RUNNING)
         if record is not None and record.status == "open":

@@ -85,6 +85,7 @@ def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[st
 def span_conditions(message: pb.ListModelUsageRequest) -> dict[str, object]:
     """A model's requests in a time span as conditions of `store.charged_records`; InvalidFilter for no model or span.
 
+    A request is that of the model that answered it, since it is charged at that model's price.
     An id is made with the start time, so that its bounds spare reading other days. A day more on both sides is for a
     clock that was set back, since ids never step back with it.
     """
@@ -99,7 +100,7 @@ def span_conditions(message: pb.ListModelUsageRequest) -> dict[str, object]:
         raise InvalidFilter("from_time is after to_time", field="from_time")
     after = parse_uuid(message.after_request_id, "after_request_id") if message.after_request_id else _NO_ID
     return {
-        "model_public_name =": model,
+        "coalesce(nullif(served_model_public_name, ''), model_public_name) =": model,
         "start_time >=": from_time,
         "start_time <": to_time,
         "request_id >": max(after, lowest_id(from_time - _MARGIN)),

@@ -12,6 +12,7 @@ from services.usage.records import Record
 _RISING = (
     "input_tokens",
     "cached_input_tokens",
+    "cache_write_input_tokens",
     "output_tokens",
     "reasoning_tokens",
     "cost_nanos",
@@ -105,11 +106,18 @@ def _final(report: Record, now: datetime) -> Record:
 
 
 def _advance(known: Record, report: Record) -> Record:
-    """Reports may arrive in any order: the one later by the edge's count tells, and no number falls."""
+    """Reports may arrive in any order: the one later by the edge's count tells, and no number falls.
+
+    Where two reports disagree on what of the prompt was cached, the prompt rises to hold both: it is their whole.
+    """
     newer, older = (report, known) if report.latency_ms >= known.latency_ms else (known, report)
+    highest = {name: max(getattr(known, name), getattr(report, name)) for name in _RISING}
+    parts = highest["cached_input_tokens"] + highest["cache_write_input_tokens"]
+    highest["input_tokens"] = max(highest["input_tokens"], parts)
     return replace(
         newer,
-        **{name: max(getattr(known, name), getattr(report, name)) for name in _RISING},
+        **highest,
+        attempts=older.attempts if len(older.attempts) > len(newer.attempts) else newer.attempts,
         price_version_id=newer.price_version_id or older.price_version_id,
         first_token_ms=older.first_token_ms if newer.first_token_ms is None else newer.first_token_ms,
     )

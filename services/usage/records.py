@@ -1,8 +1,9 @@
 """What a usage record is, and which records make no sense."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from kit.errors import InvalidArgument
@@ -29,10 +30,12 @@ _INT64 = 2**63 - 1
 _HIGHEST = {
     "input_tokens": MOST_TOKENS,
     "cached_input_tokens": MOST_TOKENS,
+    "cache_write_input_tokens": MOST_TOKENS,
     "output_tokens": MOST_TOKENS,
     "reasoning_tokens": MOST_TOKENS,
     "input_nanos_per_mtok": _INT64,
     "cached_input_nanos_per_mtok": _INT64,
+    "cache_write_input_nanos_per_mtok": _INT64,
     "output_nanos_per_mtok": _INT64,
     "cost_nanos": MOST_NANOS,
     "uncharged_nanos": _INT64,
@@ -42,8 +45,19 @@ _HIGHEST = {
     "http_status": 999,
 }
 _LONGEST_NAME = 200
+MOST_ATTEMPTS = 20
 # From 2000 to 2200: what Python, Postgres and people can all read.
 _EARLIEST_S, _LATEST_S = 946_684_800, 7_258_118_400
+
+
+class Attempt(NamedTuple):
+    """One try to have a request served, as the contract has it; status 0: no answer, no error code: it did not fail."""
+
+    upstream_name: str
+    upstream_model: str
+    http_status: int
+    error_code: str
+    duration_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +73,21 @@ class Record:
     account_id: UUID
     api_key_id: UUID
     model_public_name: str
+    served_model_public_name: str
+    """The model that answered in its place, "" where it did itself."""
     upstream_name: str
     upstream_model: str
     endpoint: str
     status: Status
     input_tokens: int
     cached_input_tokens: int
+    cache_write_input_tokens: int
     output_tokens: int
     reasoning_tokens: int
     price_version_id: UUID | None
     input_nanos_per_mtok: int
     cached_input_nanos_per_mtok: int
+    cache_write_input_nanos_per_mtok: int
     output_nanos_per_mtok: int
     cost_nanos: int
     uncharged_nanos: int
@@ -82,6 +100,8 @@ class Record:
     http_status: int
     error_code: str
     finish_reason: str
+    attempts: tuple[Attempt, ...]
+    """In order, the last one served it; none: one attempt, without a failure."""
     record_time: datetime | None = field(default=None, compare=False)
     """When usage first had a final, also after a revision, so that all charges of a request bear one time."""
     revision: int = field(default=0, compare=False)
@@ -120,17 +140,20 @@ def _parse(message: pb.UsageRecord, worker_id: UUID) -> Record:
         account_id=parse_uuid(message.account_id, "account_id"),
         api_key_id=parse_uuid(message.api_key_id, "api_key_id"),
         model_public_name=_name(message.model_public_name, "model_public_name"),
+        served_model_public_name=_served_model(message),
         upstream_name=_text(message.upstream_name),
         upstream_model=_text(message.upstream_model),
         endpoint=_name(message.endpoint, "endpoint"),
         status=status,
         input_tokens=message.input_tokens,
         cached_input_tokens=message.cached_input_tokens,
+        cache_write_input_tokens=message.cache_write_input_tokens,
         output_tokens=message.output_tokens,
         reasoning_tokens=message.reasoning_tokens,
         price_version_id=_optional_uuid(message.price_version_id, "price_version_id"),
         input_nanos_per_mtok=message.input_nanos_per_mtok,
         cached_input_nanos_per_mtok=message.cached_input_nanos_per_mtok,
+        cache_write_input_nanos_per_mtok=message.cache_write_input_nanos_per_mtok,
         output_nanos_per_mtok=message.output_nanos_per_mtok,
         cost_nanos=message.cost_nanos,
         uncharged_nanos=message.uncharged_nanos,
@@ -143,6 +166,7 @@ def _parse(message: pb.UsageRecord, worker_id: UUID) -> Record:
         http_status=message.http_status,
         error_code=_text(message.error_code),
         finish_reason=_text(message.finish_reason),
+        attempts=_attempts(message.attempts),
     )
 
 
@@ -158,6 +182,34 @@ def _check_numbers(message: pb.UsageRecord) -> None:
     ):
         if getattr(message, part) > getattr(message, whole):
             raise NonsenseError(f"{part} is more than {whole}")
+    if message.cached_input_tokens + message.cache_write_input_tokens > message.input_tokens:
+        raise NonsenseError("cached_input_tokens and cache_write_input_tokens are more than input_tokens")
+
+
+def _served_model(message: pb.UsageRecord) -> str:
+    served = message.served_model_public_name
+    if served in ("", message.model_public_name):
+        return ""
+    return _name(served, "served_model_public_name")
+
+
+def _attempts(messages: Sequence[pb.Attempt]) -> tuple[Attempt, ...]:
+    """The last MOST_ATTEMPTS, among them the one that served; all of them must make sense."""
+    for name, highest in (("http_status", 999), ("duration_ms", _INT64)):
+        for message in messages:
+            number: int = getattr(message, name)
+            if not 0 <= number <= highest:
+                raise NonsenseError(f"attempts.{name} is {number}")
+    return tuple(
+        Attempt(
+            upstream_name=_text(message.upstream_name),
+            upstream_model=_text(message.upstream_model),
+            http_status=message.http_status,
+            error_code=_text(message.error_code),
+            duration_ms=message.duration_ms,
+        )
+        for message in messages[-MOST_ATTEMPTS:]
+    )
 
 
 def _request_id(text: str) -> UUID:
@@ -201,17 +253,20 @@ def to_message(record: Record) -> pb.UsageRecord:
         account_id=str(record.account_id),
         api_key_id=str(record.api_key_id),
         model_public_name=record.model_public_name,
+        served_model_public_name=record.served_model_public_name,
         upstream_name=record.upstream_name,
         upstream_model=record.upstream_model,
         endpoint=record.endpoint,
         status=_NUMBERS[record.status],
         input_tokens=record.input_tokens,
         cached_input_tokens=record.cached_input_tokens,
+        cache_write_input_tokens=record.cache_write_input_tokens,
         output_tokens=record.output_tokens,
         reasoning_tokens=record.reasoning_tokens,
         price_version_id=str(record.price_version_id or ""),
         input_nanos_per_mtok=record.input_nanos_per_mtok,
         cached_input_nanos_per_mtok=record.cached_input_nanos_per_mtok,
+        cache_write_input_nanos_per_mtok=record.cache_write_input_nanos_per_mtok,
         output_nanos_per_mtok=record.output_nanos_per_mtok,
         cost_nanos=record.cost_nanos,
         uncharged_nanos=record.uncharged_nanos,
@@ -224,6 +279,7 @@ def to_message(record: Record) -> pb.UsageRecord:
         http_status=record.http_status,
         error_code=record.error_code,
         finish_reason=record.finish_reason,
+        attempts=[pb.Attempt(**attempt._asdict()) for attempt in record.attempts],
         revision=record.revision,
     )
     if record.record_time:

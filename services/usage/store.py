@@ -1,26 +1,31 @@
 """SQL of usage records: every statement takes a whole batch."""
 
+import json
 from collections.abc import Collection, Sequence
 from datetime import date
 from operator import attrgetter
 from uuid import UUID
 
+from asyncpg import Record as Row
+
 from kit.database import Connection
-from services.usage.records import Record
+from services.usage.records import Attempt, Record
 
 _TYPES = {
     **dict.fromkeys(("request_id", "worker_id", "lease_id", "account_id", "api_key_id", "price_version_id"), "uuid"),
     **dict.fromkeys(("model_public_name", "upstream_name", "upstream_model", "endpoint"), "text"),
     **dict.fromkeys(("status", "error_code", "finish_reason"), "text"),
+    "served_model_public_name": "text",
     **dict.fromkeys(("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens"), "bigint"),
     **dict.fromkeys(("input_nanos_per_mtok", "cached_input_nanos_per_mtok", "output_nanos_per_mtok"), "bigint"),
+    **dict.fromkeys(("cache_write_input_tokens", "cache_write_input_nanos_per_mtok"), "bigint"),
     **dict.fromkeys(("cost_nanos", "uncharged_nanos", "held_nanos", "latency_ms", "first_token_ms"), "bigint"),
     **dict.fromkeys(("http_status", "revision"), "integer"),
     **dict.fromkeys(("estimated", "streamed", "presumed"), "boolean"),
     **dict.fromkeys(("start_time", "record_time"), "timestamptz"),
+    "attempts": "jsonb",
 }
 COLUMNS = ", ".join(_TYPES)
-_values = attrgetter(*_TYPES)
 
 _WRITE = f"""
 INSERT INTO usage.usage_records AS known ({COLUMNS})
@@ -42,13 +47,13 @@ async def known_records(connection: Connection, request_ids: Collection[UUID]) -
         min(request_ids),
         max(request_ids),
     )
-    return {row["request_id"]: Record(**row) for row in rows}
+    return {row["request_id"]: _record(row) for row in rows}
 
 
 async def write(connection: Connection, records: Sequence[Record]) -> int:
     """Inserts or replaces records, but never a final that is not presumed; how many were written."""
     ordered = sorted(records, key=attrgetter("request_id"))
-    answer = await connection.execute(_WRITE, *map(list, zip(*map(_values, ordered), strict=True)))
+    answer = await connection.execute(_WRITE, *(_column(name, ordered) for name in _TYPES))
     return int(answer.split()[-1])
 
 
@@ -60,7 +65,7 @@ async def open_records(connection: Connection, worker_id: UUID, *, limit: int) -
         worker_id,
         limit,
     )
-    return [Record(**row) for row in rows]
+    return [_record(row) for row in rows]
 
 
 async def workers_with_open_records(connection: Connection, worker_ids: Collection[UUID]) -> set[UUID]:
@@ -79,7 +84,7 @@ async def final_record(connection: Connection, account_id: UUID, request_id: UUI
         request_id,
         account_id,
     )
-    return Record(**row) if row else None
+    return _record(row) if row else None
 
 
 async def final_records(
@@ -98,7 +103,7 @@ async def final_records(
         limit,
         offset,
     )
-    return [Record(**row) for row in rows]
+    return [_record(row) for row in rows]
 
 
 async def charged_records(connection: Connection, conditions: dict[str, object], *, limit: int) -> list[Record]:
@@ -110,7 +115,7 @@ async def charged_records(connection: Connection, conditions: dict[str, object],
         *values,
         limit,
     )
-    return [Record(**row) for row in rows]
+    return [_record(row) for row in rows]
 
 
 async def count_of_final_records(connection: Connection, conditions: dict[str, object]) -> int:
@@ -127,6 +132,19 @@ async def create_months(connection: Connection, months: Sequence[date]) -> int:
         months,
     )
     return count
+
+
+def _column(name: str, records: Sequence[Record]) -> list[object]:
+    """One column of these records, as Postgres takes it."""
+    if name == "attempts":
+        return [json.dumps([one._asdict() for one in record.attempts]) for record in records]
+    return [getattr(record, name) for record in records]
+
+
+def _record(row: Row) -> Record:
+    values = dict(row)
+    values["attempts"] = tuple(Attempt(**one) for one in json.loads(values["attempts"]))
+    return Record(**values)
 
 
 def _where(conditions: dict[str, object]) -> tuple[str, list[object]]:

@@ -5,8 +5,6 @@ from datetime import datetime
 from uuid import UUID
 
 from kit.database import Connection
-from services.usage.records import Record
-from services.usage.store import COLUMNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +71,6 @@ async def keep(connection: Connection, api_key_id: UUID, key_digest: bytes, requ
         request_id,
         sealed,
     )
-
-
-async def record_of(connection: Connection, request_id: UUID) -> Record | None:
-    """What is known of the request, open or final."""
-    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM usage.usage_records WHERE request_id = $1", request_id)
-    return Record(**row) if row else None
 
 
 async def delete_before(connection: Connection, moment: datetime, *, limit: int) -> int:

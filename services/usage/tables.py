@@ -18,6 +18,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData(schema="usage")
 
@@ -58,6 +59,10 @@ usage_records = Table(
     Column("record_time", DateTime(timezone=True)),
     Column("revision", SmallInteger, nullable=False),
     Column("presumed", Boolean, nullable=False),
+    Column("cache_write_input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cache_write_input_nanos_per_mtok", BigInteger, nullable=False, server_default=text("0")),
+    Column("served_model_public_name", Text, nullable=False, server_default=text("''")),
+    Column("attempts", JSONB, nullable=False, server_default=text("'[]'")),
     Index("usage_records_account_idx", "account_id", "request_id", postgresql_where=FINAL),
     Index("usage_records_api_key_idx", "api_key_id", "request_id", postgresql_where=FINAL),
     Index("usage_records_model_idx", "account_id", "model_public_name", "request_id", postgresql_where=FINAL),

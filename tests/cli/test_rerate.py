@@ -337,6 +337,14 @@ def test_cached_tokens_have_their_own_price_where_there_is_one() -> None:
     assert rerate.should_cost(usage_record("a", "m", cached_input_tokens=400), price) == 6_000
 
 
+def test_tokens_written_into_a_cache_have_their_own_price_or_that_of_input() -> None:
+    record = usage_record("a", "m", cached_input_tokens=400, cache_write_input_tokens=500)
+    price = catalog_pb2.Price(input_nanos_per_mtok=10_000_000, cached_input_nanos_per_mtok=0)
+    assert rerate.should_cost(record, price) == 100 * 10 + 500 * 10
+    price.cache_write_input_nanos_per_mtok = 12_000_000
+    assert rerate.should_cost(record, price) == 100 * 10 + 500 * 12
+
+
 def test_what_is_not_booked_yet_has_no_amounts() -> None:
     tally = Tally()
     tally.add(billing_pb2.CorrectionResult(outcome=billing_pb2.CORRECTION_OUTCOME_PENDING), should_cost_nanos=7)

@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 import pytest
 
+from edge.api import catalogue as shown_catalogue
 from edge.api import charges
-from edge.api.usage import EventDetail
+from edge.api.usage import Event, EventDetail
 from edge.lookup import catalogue
 from edge.v1.bounds import Bounds, bound_chat, bound_embedding
 from edge.v1.inputs import ChatInputs, EmbeddingInputs, Message, Part
@@ -119,6 +120,17 @@ async def test_its_explained_charge_is_what_the_edge_answers() -> None:
 
 def test_its_states_of_the_ledger_are_those_of_the_edge() -> None:
     assert tuple(row["State"] for row in table(PAGE, "State", "What it means")) == get_args(charges.State)
+
+
+def test_its_kinds_of_tokens_are_those_of_the_edge() -> None:
+    rows = table(PAGE, "Item", "What it is", "Price in GET /api/models", "Tokens in GET /api/usage")
+    assert tuple(row["Item"] for row in rows) == get_args(charges.Item)
+    assert {row["Price in GET /api/models"] for row in rows} < shown_catalogue.Model.model_fields.keys()
+    for row in rows[1:]:
+        assert row["Tokens in GET /api/usage"] == f"{row['Item']}_tokens"
+        assert row["Tokens in GET /api/usage"] in Event.model_fields
+    assert {model.rates.cached_input_nanos_per_mtok for model in MODELS} == {None}
+    assert {model.rates.cache_write_input_nanos_per_mtok for model in MODELS} == {None}
 
 
 def test_its_models_are_those_of_a_fresh_installation() -> None:

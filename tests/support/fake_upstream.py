@@ -29,6 +29,10 @@ class Script:
     status: int = 200
     body: str | None = None
     """Sent as it is in the place of an answer."""
+    piece_bytes: int | None = None
+    """Sends the body in pieces of so many bytes, each by itself."""
+    hang_after_body: bool = False
+    """Never says that the body is over."""
     headers: dict[str, str] = field(default_factory=dict)
     before_headers_s: float = 0
     before_token_s: float = 0
@@ -41,6 +45,8 @@ class Script:
     """Tokens made beyond the limit."""
     reasoning: bool = False
     tokens_per_chunk: int = 1
+    padding_bytes: int = 0
+    """Makes each event of a stream longer by so much, which is no text of the answer."""
 
 
 @dataclass
@@ -52,6 +58,8 @@ class Entry:
     body: dict[str, Any]
     prompt_tokens: int = 0
     output_tokens: int = 0
+    sent_bytes: int = 0
+    """Of the body, as far as the gateway let it."""
     finished: bool = False
     aborted: bool = False
 
@@ -242,12 +250,20 @@ class Answer:
 
     async def _event(self, data: dict[str, Any]) -> None:
         data.setdefault("object", "chat.completion.chunk")
+        if self.script.padding_bytes:
+            data["padding"] = "x" * self.script.padding_bytes
         await self._piece(b"data: " + json.dumps(data).encode() + b"\n\n")
 
     async def _whole(self, text: str) -> None:
         body = text.encode()
-        await self._head("application/json", length=len(body))
-        await self._write(body)
+        await self._head("application/json", length=len(body) + self.script.hang_after_body)
+        size = self.script.piece_bytes or max(1, len(body))
+        for at in range(0, len(body), size):
+            await self._write(body[at : at + size])
+            # The gateway is to see each piece by itself.
+            await asyncio.sleep(0.001 if self.script.piece_bytes else 0)
+        if self.script.hang_after_body:
+            await asyncio.sleep(3600)
 
     async def _head(self, content_type: str, *, length: int | None) -> None:
         framing = "transfer-encoding: chunked" if length is None else f"content-length: {length}"
@@ -271,6 +287,7 @@ class Answer:
         self.writer.write(data)
         await self.writer.drain()
         self.sent += len(data) if counted is None else counted
+        self.entry.sent_bytes = self.sent
         if counted is None and cut is not None:
             raise Cut
 

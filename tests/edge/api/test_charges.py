@@ -61,6 +61,7 @@ async def test_a_booked_call_shows_lease_hold_rounding_and_its_transaction(app: 
         "held_usd": "0.00001",
         "uncharged_usd": "0.0000001",
         "lease_id": lease_id,
+        "attempts": [],
         "ledger": {
             "state": "booked",
             "paid_usd": "0.000004",

@@ -63,10 +63,12 @@ async def test_a_call_is_listed_as_the_quickstart_shows(app: Application, alice:
     assert answer["items"][0] == {
         "id": request_id,
         "model_public_name": "privaterouter/fast",
+        "served_model_public_name": None,
         "api_key_id": KEY,
         "endpoint": "chat.completions",
         "input_tokens": 14,
         "cached_input_tokens": 0,
+        "cache_write_input_tokens": 0,
         "output_tokens": 9,
         "reasoning_tokens": 0,
         "cost_usd": "0.0000041",
@@ -84,14 +86,16 @@ async def test_a_call_is_listed_as_the_quickstart_shows(app: Application, alice:
 
 
 async def test_a_call_shows_how_its_cost_came_about_and_the_lines_add_up(app: Application, alice: Person) -> None:
-    # 0.5 + 0.05 + 0.9 nanos: each alone would be rounded up to 1, their sum is 2.
+    # 0.5 + 0.05 + 0.12 + 0.9 nanos: each alone would be rounded up to 1, their sum is 2.
     uneven = record(
         alice,
-        input_tokens=11,
+        input_tokens=13,
         cached_input_tokens=1,
+        cache_write_input_tokens=2,
         output_tokens=3,
         input_nanos_per_mtok=50_000,
         cached_input_nanos_per_mtok=50_000,
+        cache_write_input_nanos_per_mtok=60_000,
         output_nanos_per_mtok=300_000,
         cost_nanos=2,
     )
@@ -115,6 +119,13 @@ async def test_a_call_shows_how_its_cost_came_about_and_the_lines_add_up(app: Ap
             "exact_usd": "0.00000000005",
         },
         {
+            "item": "cache_write_input",
+            "tokens": 2,
+            "usd_per_mtok": "0.000060",
+            "amount_usd": "0.00",
+            "exact_usd": "0.00000000012",
+        },
+        {
             "item": "output",
             "tokens": 3,
             "usd_per_mtok": "0.000300",
@@ -123,11 +134,51 @@ async def test_a_call_shows_how_its_cost_came_about_and_the_lines_add_up(app: Ap
         },
     ]
     assert answer["rounding"] == {
-        "exact_usd": "0.00000000145",
+        "exact_usd": "0.00000000157",
         "direction": "up",
         "step_usd": "0.000000001",
         "rounded_usd": "0.000000002",
     }
+
+
+async def test_a_call_names_the_model_that_answered_and_what_was_tried(app: Application, alice: Person) -> None:
+    tried = [
+        pb.Attempt(upstream_name="one", upstream_model="gemma4", error_code="upstream_unavailable", duration_ms=5_000),
+        pb.Attempt(upstream_name="two", upstream_model="gemma4", http_status=503, error_code="upstream_failed"),
+        pb.Attempt(upstream_name="two", upstream_model="qwen3", http_status=200, duration_ms=80),
+    ]
+    qwen = "privaterouter/qwen-fast"
+    (request_id,) = await store(app, record(alice, served_model_public_name=qwen, attempts=tried))
+    answer = (await alice.http.get(f"/api/usage/{request_id}")).json()
+    assert (answer["event"]["model_public_name"], answer["event"]["served_model_public_name"]) == (
+        "privaterouter/fast",
+        qwen,
+    )
+    assert answer["attempts"] == [
+        {
+            "upstream_name": "one",
+            "upstream_model": "gemma4",
+            "http_status": None,
+            "error_code": "upstream_unavailable",
+            "duration_ms": 5_000,
+        },
+        {
+            "upstream_name": "two",
+            "upstream_model": "gemma4",
+            "http_status": 503,
+            "error_code": "upstream_failed",
+            "duration_ms": 0,
+        },
+        {
+            "upstream_name": "two",
+            "upstream_model": "qwen3",
+            "http_status": 200,
+            "error_code": None,
+            "duration_ms": 80,
+        },
+    ]
+    (row,) = csv.DictReader(io.StringIO((await alice.http.get("/api/usage/export.csv")).text))
+    assert row["served_model_public_name"] == qwen
 
 
 async def test_a_failed_call_is_listed_and_says_what_it_did_not_cost(app: Application, alice: Person) -> None:
@@ -251,6 +302,8 @@ async def test_everything_comes_as_csv_also_over_many_pages(
         "latency_ms": "412",
         "error_code": "",
         "finish_reason": "stop",
+        "cache_write_input_tokens": "0",
+        "served_model_public_name": "",
     }
     filtered = await alice.http.get("/api/usage/export.csv?status=cancelled")
     assert [row["id"] for row in csv.DictReader(io.StringIO(filtered.text))] == [made[2]]

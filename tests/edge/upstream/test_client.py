@@ -34,6 +34,12 @@ async def sent_within(time_s: float, *, port: int) -> list[str]:
     client = AiohttpClient()
     with suppress(TimeoutError):
         async with asyncio.timeout(time_s):
-            await client.post(f"http://127.0.0.1:{port}/", headers={}, body=b"{}", sent=lambda: sent.append("sent"))
+            await client.post(
+                f"http://127.0.0.1:{port}/",
+                headers={},
+                body=b"{}",
+                connect_timeout_s=5.0,
+                sent=lambda: sent.append("sent"),
+            )
     await client.close()
     return sent

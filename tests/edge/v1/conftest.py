@@ -26,3 +26,4 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
         yield running
         assert len(running.running) == 0
         assert running.purse.held == set()
+        assert len(running.rates.released) == len(running.rates.asked)

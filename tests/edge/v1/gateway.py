@@ -13,10 +13,11 @@ from typing import Any
 
 import aiohttp
 import uvicorn
+from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from edge.errors import EdgeError
-from edge.limits.rates import RateAnswer, Rates
+from edge.limits.rates import Admission, RateAnswer, Rates
 from edge.lookup.accounts import Accounts
 from edge.lookup.api_keys import ApiKeys
 from edge.lookup.callers import Caller
@@ -25,14 +26,22 @@ from edge.money.holds import Hold
 from edge.money.path import MoneyPath
 from edge.money.records import Record, Status
 from edge.upstream.client import AiohttpClient
+from edge.upstream.fleet import Fleet
+from edge.upstream.looks import Looks
 from edge.v1.callers import Callers
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
+from edge.v1.idempotency import Claim, Idempotency, Replay
 from edge.v1.inference import Inference, Parts
+from edge.v1.reaching import Upstreams
+from edge.v1.tickets import Tickets
 from kit.ids import IdFactory
 
 CALLER = Caller("key-1", "account-1", None, frozenset(), None, None, virtual_key="")
 PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000, 125_000_000)
+
+
+ROUTE = Route("default", "hidden:latest", 1, 0, first_byte_timeout_s=1.0, idle_timeout_s=1.0, total_timeout_s=20.0)
 
 
 def model(name: str, **changes: Any) -> Model:
@@ -50,7 +59,7 @@ def model(name: str, **changes: Any) -> Model:
             tools_tokens=100,
             image_tokens=1000,
             price=PRICE,
-            routes=(Route("default", "hidden:latest", 1, 0),),
+            routes=(ROUTE,),
             create_time=datetime(2026, 1, 1, tzinfo=UTC),
             upstream_model="hidden:latest",
         ),
@@ -95,13 +104,44 @@ class Fixed(Catalogue):
 
 
 class Generous(Rates):
-    """Allows everything until told otherwise."""
+    """Allows everything until told otherwise, and keeps what comes back."""
 
     def __init__(self) -> None:
-        self.answer = RateAnswer(allowed=True, limit=60, remaining=59, reset_s=1.0, retry_after_s=0)
+        self.answer = Admission(RateAnswer(allowed=True, limit=60, remaining=59, reset_s=1.0, retry_after_s=0))
+        self.asked: list[int] = []
+        self.released: list[int] = []
 
-    async def check(self, account_id: str, rpm: int, api_key_id: str, key_rpm: int | None) -> RateAnswer:
+    async def admit(self, caller: Caller, plan: Plan, *, request_id: str, tokens: int) -> Admission:
+        if self.answer.allowed:
+            self.asked.append(tokens)
         return self.answer
+
+    def release(self, admission: Admission, used_tokens: int) -> None:
+        self.released.append(used_tokens)
+
+
+class Ledger(Idempotency):
+    """Keys and what became of their requests, in memory."""
+
+    def __init__(self) -> None:
+        self.claims: dict[str, Claim] = {}
+        self.replays: dict[str, Replay] = {}
+        self.kept: dict[str, bytes] = {}
+
+    async def claim(self, key: str, caller: Caller, *, path: str, body: bytes, request_id: str) -> Claim | Replay:
+        if key in self.replays:
+            return self.replays[key]
+        if key in self.claims:
+            raise EdgeError("idempotency_key_in_use", "Wait.")
+        self.claims[key] = Claim(key, caller, request_id)
+        return self.claims[key]
+
+    async def release(self, claim: Claim) -> None:
+        del self.claims[claim.key]
+
+    async def keep_answer(self, claim: Claim, answer: bytes) -> None:
+        if answer:
+            self.kept[claim.key] = answer
 
 
 class Purse(MoneyPath):
@@ -152,6 +192,7 @@ class Gateway:
     http: aiohttp.ClientSession
     keys: KnownKeys
     rates: Generous
+    ledger: Ledger
     purse: Purse
     running: Running
     catalogue: Fixed
@@ -181,6 +222,11 @@ def body(path: str, *, script: dict[str, Any] | None = None, **fields: Any) -> d
     return given | fields
 
 
+async def always_alive(upstream: Upstream) -> bool:
+    """No upstream is probed."""
+    return True
+
+
 @asynccontextmanager
 async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIterator[Gateway]:
     """A gateway in front of this upstream, on a port of its own."""
@@ -191,7 +237,7 @@ async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIter
         model("test/forbidden"),
         model("test/nowhere", routes=()),
         model("test/down", routes=(Route("down", "hidden:latest", 1, 0),)),
-        model("test/virtual", routes=(Route("proxy", "hidden:latest", 1, 0),)),
+        model("test/virtual", routes=(replace(ROUTE, upstream_name="proxy"),)),
     ]
     allowed = frozenset(one.public_name for one in models) - {"test/forbidden"}
     plan = Plan(
@@ -203,18 +249,19 @@ async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIter
         "proxy": replace(upstream, name="proxy", kind="litellm", virtual_keys=True),
     }
     snapshot = Snapshot(1, {one.public_name: one for one in models}, {"test": plan}, upstreams)
-    keys, rates, purse, catalogue, running = KnownKeys(), Generous(), Purse(), Fixed(snapshot), Running(patience)
-    client = AiohttpClient()
+    keys, rates, ledger, purse = KnownKeys(), Generous(), Ledger(), Purse()
+    catalogue, running = Fixed(snapshot), Running(patience)
+    client, looks = AiohttpClient(), Looks()
+    fleet = Fleet(catalogue.current, always_alive, random=random.random, registry=CollectorRegistry())
     inference = Inference(
         Parts(
             callers=Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue),
-            rates=rates,
+            tickets=Tickets(rates, ledger),
             money=purse,
-            client=client,
+            upstreams=Upstreams(client, fleet, looks),
             running=running,
             new_id=IdFactory(time.time_ns, os.urandom),
             now_ns=time.time_ns,
-            random=random.random,
             max_body_bytes=1024 * 1024,
         )
     )
@@ -228,7 +275,7 @@ async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIter
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     async with aiohttp.ClientSession() as http:
-        yield Gateway(f"http://127.0.0.1:{port}", upstream_url, http, keys, rates, purse, running, catalogue)
+        yield Gateway(f"http://127.0.0.1:{port}", upstream_url, http, keys, rates, ledger, purse, running, catalogue)
     server.should_exit = True
     await serving
     await client.close()

@@ -34,8 +34,7 @@ MODEL = Model(
 
 def bound(endpoint: Endpoint, **fields: Any) -> tuple[Bounds, int]:
     body = json.dumps({"model": "m"} | fields).encode()
-    _, bounds_for = endpoint.read(body)
-    return bounds_for(MODEL), len(body)
+    return endpoint.read(body).bound(MODEL), len(body)
 
 
 def test_a_chat_is_bounded_by_its_bytes_its_template_and_its_limit() -> None:

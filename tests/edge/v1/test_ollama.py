@@ -15,7 +15,7 @@ from tests.edge.v1.gateway import Gateway, model, running_gateway
 from tests.edge.v1.test_stream import events, final
 from tests.support.processes import fake_ollama, renewed
 
-PATIENCE = Patience(first_byte_s=10.0, idle_s=5.0, total_s=20.0, keep_alive_s=0.1, usage_s=0.5, tick_s=0.02)
+PATIENCE = Patience(keep_alive_s=0.1, usage_s=0.5, tick_s=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,11 @@ async def gateway(ollama_url: str) -> AsyncIterator[Gateway]:
     async with running_gateway(ollama_url, patience=PATIENCE) as running:
         snapshot: Snapshot = running.catalogue.snapshot
         models = {
-            name: model(name, routes=(Route("default", upstream_model, 1, 0),), **changes)
+            name: model(
+                name,
+                routes=(Route("default", upstream_model, 1, 0, first_byte_timeout_s=10.0, idle_timeout_s=5.0),),
+                **changes,
+            )
             for name, upstream_model, changes in (
                 ("test/chat", "qwen3:0.6b", {}),
                 ("test/plain", "gemma4", {}),

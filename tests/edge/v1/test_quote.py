@@ -6,16 +6,19 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from random import random
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
 
 from edge import frame
 from edge.limits.buckets import Buckets
 from edge.limits.rates import Rates
-from edge.lookup.catalogue import Plan, Price, Snapshot
+from edge.lookup.catalogue import Plan, Price, Snapshot, Upstream
+from edge.upstream.fleet import Fleet
 from edge.v1.callers import Callers
 from edge.v1.quote import QuoteParts, quote_router
 from kit import server
@@ -29,7 +32,7 @@ from privaterouter.billing.v1.billing_pb2_grpc import (
     BillingServiceStub,
     add_BillingServiceServicer_to_server,
 )
-from tests.edge.v1.gateway import CALLER, PRICE, Fixed, KnownKeys, OnePlan, Purse, body, model
+from tests.edge.v1.gateway import CALLER, PRICE, Fixed, KnownKeys, OnePlan, Purse, always_alive, body, model
 from tests.edge.v1.test_idempotency import Away
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -117,7 +120,8 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         model("test/free", price=Price("free", 0, 0, 0)),
         model("test/embed", kind="embedding", price=replace(PRICE, output_nanos_per_mtok=0)),
     ]
-    catalogue = Fixed(Snapshot(1, {one.public_name: one for one in models}, {"test": PLAN}, {}))
+    upstream = Upstream("default", "openai", "http://127.0.0.1:1", "")
+    catalogue = Fixed(Snapshot(1, {one.public_name: one for one in models}, {"test": PLAN}, {"default": upstream}))
     keys, purse = KnownKeys(), Leased()
     async with AsyncExitStack() as stack:
         target = await stack.enter_async_context(
@@ -135,6 +139,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         parts = QuoteParts(
             callers=Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue),
             rates=Rates(buckets),
+            fleet=Fleet(catalogue.current, always_alive, random=random, registry=CollectorRegistry()),
             billing=BillingServiceStub(billing),
             money=purse,
             max_body_bytes=1024 * 1024,

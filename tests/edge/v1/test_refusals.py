@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from edge.limits.rates import RateAnswer
+from edge.limits.rates import PLAN, REQUESTS, Admission, RateAnswer, Refusal
 from edge.money.records import Status
 from tests.edge.v1.gateway import Gateway, body
 from tests.support.waiting import eventually
@@ -108,7 +108,8 @@ async def test_a_key_may_allow_fewer_models_than_its_plan(gateway: Gateway) -> N
 
 
 async def test_over_the_rate_limit_there_is_a_429_with_its_headers(gateway: Gateway) -> None:
-    gateway.rates.answer = RateAnswer(allowed=False, limit=20, remaining=0, reset_s=60.0, retry_after_s=2.4)
+    requests = RateAnswer(allowed=False, limit=20, remaining=0, reset_s=60.0, retry_after_s=2.4)
+    gateway.rates.answer = Admission(requests, refusal=Refusal(REQUESTS, PLAN, 20, 2.4))
     async with gateway.post() as response:
         assert (await error(response))[:3] == (429, "rate_limit_error", "rate_limit_exceeded")
         assert response.headers["retry-after"] == "3"

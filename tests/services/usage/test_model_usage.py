@@ -47,6 +47,16 @@ async def test_it_lists_what_was_charged_of_every_account_but_of_no_other_model_
     assert await span(usage, DAY, DAY + 3 * hour, limit=1_000) == [record.request_id for record in wanted]
 
 
+async def test_a_request_is_that_of_the_model_that_answered_it(usage: Usage) -> None:
+    own = at(usage, DAY, served_model_public_name=FAST)
+    taken_over = at(usage, DAY, served_model_public_name="privaterouter/qwen-fast")
+    stood_in = at(usage, DAY, model_public_name="privaterouter/qwen-fast", served_model_public_name=FAST)
+    await usage.send(own, taken_over, stood_in)
+    end = DAY + timedelta(hours=1)
+    assert set(await span(usage, DAY, end)) == {own.request_id, stood_in.request_id}
+    assert await span(usage, DAY, end, model_public_name="privaterouter/qwen-fast") == [taken_over.request_id]
+
+
 async def test_pages_follow_each_other_without_gap_or_double(usage: Usage) -> None:
     made = [at(usage, DAY + timedelta(minutes=minute)) for minute in range(7)]
     await usage.send(*made)

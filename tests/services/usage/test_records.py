@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from kit.timestamps import to_proto
@@ -42,6 +43,19 @@ NONSENSE: list[tuple[dict[str, Any], str]] = [
     ({"output_tokens": -(2**63)}, f"output_tokens is {-(2**63)}"),
     ({"input_tokens": 10**12 + 1}, "input_tokens is 1000000000001"),
     ({"cached_input_tokens": 1}, "cached_input_tokens is more than input_tokens"),
+    ({"cache_write_input_tokens": -1}, "cache_write_input_tokens is -1"),
+    ({"cache_write_input_tokens": 1}, "cached_input_tokens and cache_write_input_tokens are more than input_tokens"),
+    (
+        {"input_tokens": 9, "cached_input_tokens": 5, "cache_write_input_tokens": 5},
+        "cached_input_tokens and cache_write_input_tokens are more than input_tokens",
+    ),
+    ({"cache_write_input_nanos_per_mtok": -1}, "cache_write_input_nanos_per_mtok is -1"),
+    ({"served_model_public_name": "a\0b"}, "served_model_public_name is missing or no name"),
+    ({"served_model_public_name": "m" * 201}, "served_model_public_name is missing or no name"),
+    ({"attempts": [pb.Attempt(http_status=-1)]}, "attempts.http_status is -1"),
+    ({"attempts": [pb.Attempt(), pb.Attempt(http_status=1_000)]}, "attempts.http_status is 1000"),
+    ({"attempts": [pb.Attempt(duration_ms=-1)]}, "attempts.duration_ms is -1"),
+    ({"attempts": [pb.Attempt(duration_ms=-1), *[pb.Attempt()] * 30]}, "attempts.duration_ms is -1"),
     ({"output_tokens": 4, "reasoning_tokens": 5}, "reasoning_tokens is more than output_tokens"),
     ({"cost_nanos": -1}, "cost_nanos is -1"),
     ({"cost_nanos": 11, "held_nanos": 10}, "cost_nanos is more than held_nanos"),
@@ -87,6 +101,67 @@ async def test_what_an_upstream_says_is_cut_rather_than_costing_us_the_record(us
     kept = await usage.get(sent.request_id)
     assert (kept.finish_reason, kept.error_code, kept.upstream_model) == ("x" * 200, "", "Modell-Ä")
     assert await usage.outcomes(sent) == ["KNOWN"]
+
+
+async def test_a_record_keeps_its_attempts_and_the_model_that_answered(usage: Usage) -> None:
+    attempts = [
+        pb.Attempt(
+            upstream_name="first", upstream_model="gemma4", error_code="upstream_unavailable", duration_ms=5_000
+        ),
+        pb.Attempt(upstream_name="second", upstream_model="qwen3", http_status=200, duration_ms=2**63 - 1),
+    ]
+    opened = usage.open(attempts=attempts[:1])
+    sent = usage.record(
+        request_id=opened.request_id,
+        served_model_public_name="privaterouter/qwen-fast",
+        attempts=attempts,
+        cache_write_input_nanos_per_mtok=125_000_000,
+        cost_nanos=16_500,
+    )
+    assert await usage.outcomes(opened) == ["TAKEN"]
+    assert await usage.outcomes(sent) == ["TAKEN"]
+    kept = await usage.get(sent.request_id)
+    assert kept.record_time.seconds > 0
+    sent.revision = 1
+    sent.record_time.CopyFrom(kept.record_time)
+    assert kept == sent
+    assert list((await usage.list()).records) == [sent]
+    assert await usage.outcomes(sent) == ["KNOWN"]
+
+
+async def test_a_model_that_answered_itself_is_not_named_twice(usage: Usage) -> None:
+    sent = usage.record(served_model_public_name="privaterouter/fast")
+    assert await usage.outcomes(sent) == ["TAKEN"]
+    assert (await usage.get(sent.request_id)).served_model_public_name == ""
+    assert await usage.outcomes(sent) == ["KNOWN"]
+
+
+async def test_of_many_attempts_the_last_twenty_are_kept_and_their_texts_are_cut(usage: Usage) -> None:
+    many = [
+        pb.Attempt(upstream_name=f"up-{n}", upstream_model="m" * 500, error_code="\0e" + "x" * 500) for n in range(50)
+    ]
+    sent = usage.record(attempts=many)
+    assert await usage.outcomes(sent) == ["TAKEN"]
+    assert list((await usage.get(sent.request_id)).attempts) == [
+        pb.Attempt(upstream_name=f"up-{n}", upstream_model="m" * 200, error_code="e" + "x" * 199) for n in range(30, 50)
+    ]
+    assert await usage.outcomes(sent) == ["KNOWN"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "attempts = '{}'",
+        "attempts = to_jsonb(array_fill(1, ARRAY[21]))",
+        "cache_write_input_tokens = -1",
+        "cache_write_input_tokens = input_tokens - cached_input_tokens + 1",
+        "cache_write_input_nanos_per_mtok = -1",
+    ],
+)
+async def test_the_database_itself_refuses_what_no_request_can_have(usage: Usage, change: str) -> None:
+    await usage.send(usage.record())
+    with pytest.raises(asyncpg.CheckViolationError):
+        await usage.admin.execute(f"UPDATE usage.usage_records SET {change}")
 
 
 async def test_an_error_keeps_what_it_would_have_cost(usage: Usage) -> None:

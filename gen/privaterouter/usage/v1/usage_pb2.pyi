@@ -892,7 +892,7 @@ class ListModelUsageRequest(message.Message):
     LIMIT_FIELD_NUMBER: builtins.int
     AFTER_REQUEST_ID_FIELD_NUMBER: builtins.int
     model_public_name: builtins.str
-    """The model's public name."""
+    """The public name of the model at whose price they are charged: the one that answered, also in the place of another."""
     limit: builtins.int
     """The highest number of records to return, 1 to 1,000. Default: 20."""
     after_request_id: builtins.str

@@ -1,0 +1,61 @@
+"""Chat passes through as it comes."""
+
+import json
+
+import pytest
+
+from edge.dialects.translators import make_chat_translator, make_translator
+from edge.errors import EdgeError
+from edge.v1.usage import Usage
+from tests.edge.dialects.saying import ABOUT, chunk, dump, stream_of, tell
+
+USAGE_CHUNK = {"id": "c1", "choices": [], "model": "hidden", "usage": {"prompt_tokens": 1, "completion_tokens": 1}}
+END = Usage(1, 1)
+
+
+@pytest.mark.parametrize("shows_usage", [True, False])
+def test_chunks_keep_all_but_the_models_name(shows_usage: bool) -> None:
+    saying = make_chat_translator(ABOUT, is_chat=True, shows_usage=shows_usage)
+    chunks = [chunk({"content": "a"}), chunk(finish="stop"), USAGE_CHUNK]
+    expected = [one | {"model": "privaterouter/fast"} for one in (chunks if shows_usage else chunks[:2])]
+    assert tell(saying, [stream_of(chunks)]) == stream_of(expected)
+    assert saying.end(END) == b"data: [DONE]\n\n"
+    assert not saying.over
+
+
+@pytest.mark.parametrize(
+    "is_chat, kind, empty", [(True, "chat.completion.chunk", {"delta": {}}), (False, "text_completion", {"text": ""})]
+)
+def test_answers_are_cut_as_an_upstream_does(is_chat: bool, kind: str, empty: dict[str, object]) -> None:
+    saying = make_chat_translator(ABOUT, is_chat=is_chat, shows_usage=False)
+    cut = saying.cut(saying.read(dump({"id": "c1", "created": 5})), [0, 2])
+    assert json.loads(cut.removeprefix(b"data: ")) == {
+        "id": "c1",
+        "object": kind,
+        "created": 5,
+        "model": "privaterouter/fast",
+        "choices": [{"index": at, **empty, "logprobs": None, "finish_reason": "length"} for at in (0, 2)],
+    }
+    nameless = json.loads(saying.cut(saying.read(b"{}"), [0]).removeprefix(b"data: "))
+    assert (nameless["id"], nameless["created"]) == (ABOUT.request_id, ABOUT.created_s)
+
+
+def test_an_error_is_an_event_before_the_end() -> None:
+    saying = make_chat_translator(ABOUT, is_chat=True, shows_usage=False)
+    error = EdgeError("upstream_failed", "It broke.")
+    assert saying.failure(error) == b"data: " + error.body() + b"\n\ndata: [DONE]\n\n"
+
+
+def test_a_whole_answer_keeps_all_but_the_models_name() -> None:
+    saying = make_chat_translator(ABOUT, is_chat=False, shows_usage=False)
+    body = b'{"model": "hidden", "data": [1, 2]}'
+    assert saying.whole(body, saying.read(body)) == b'{"model":"privaterouter/fast", "data": [1, 2]}'
+
+
+@pytest.mark.parametrize("dialect", ["responses", "messages"])
+def test_the_other_dialects_are_translated_unless_the_upstream_speaks_them(dialect: str) -> None:
+    body = dump({"model": "m", "input": "x", "max_tokens": 1, "messages": []})
+    names = [
+        type(make_translator(ABOUT, dialect=dialect, is_native=native, body=body)).__name__ for native in (True, False)
+    ]
+    assert names == [f"{dialect.capitalize()}Native", f"{dialect.capitalize()}OverChat"]
