@@ -38,7 +38,7 @@ def repair_virtual_keys() -> None:
 
 
 async def repair_all(clients: Clients, *, now_s: Callable[[], float]) -> tuple[int, int]:
-    """Repairs page by page, telling on standard error every two seconds how far it is. How many were, and were not."""
+    """Repairs page by page and says now and then how far it is; how many got a virtual key, and how many did not."""
     repaired = failed = 0
     told_s = now_s()
     request = auth_pb2.RepairVirtualKeysRequest()

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local.process import Child, StackError
 
 LOCK = Path(__file__).parents[2] / "requirements" / "litellm.txt"
-DOWNLOAD_MB = 190
+DOWNLOAD_MB = 170
 INSTALL_WITHIN_S = 1800.0
 # A proxy or a slow line may need longer than the default of 30 s for one of the large wheels.
 DOWNLOAD_TIMEOUT_S = 300

@@ -12,7 +12,7 @@ from deploy.local import places
 from deploy.local.home import Home
 from deploy.local.places import Places
 
-READY_WITHIN_S = 90.0
+READY_WITHIN_S = 300.0  # the first start of LiteLLM on a machine; a part that dies is noticed at once
 PRIVATEROUTER = Path(sys.executable).with_name("privaterouter")
 
 

@@ -1,14 +1,38 @@
 """The LiteLLM of the embedded stack: what it is told, and that its environment is made once."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
 
+import httpx
 import pytest
 
 from deploy.local import litellm, litellm_install
+from deploy.local.model import CHAT_MODEL
 from deploy.local.process import StackError
+from edge.lookup.catalogue import Upstream
+from edge.upstream.adapters import extra_fields
 from services.catalog import seed_data
 from services.catalog.rows import ModelKind
+from tests.support.litellm import lend_to
+
+MASTER_KEY = "sk-" + "0123456789abcdef" * 3
+# Python reads this at its start: it notes whom the process looks up and connects to.
+WATCH = """
+import sys
+
+def note(event, arguments):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}:
+        address = arguments[1] if event in {"socket.connect", "socket.sendto"} else arguments[0]
+        with open(%r, "a") as file:
+            file.write(f"{address}\\n")
+
+sys.addaudithook(note)
+"""
 
 
 def test_it_serves_every_model_of_the_catalogue_on_the_model_of_its_kind() -> None:
@@ -69,3 +93,67 @@ def test_an_environment_counts_as_installed_until_its_lock_changes(
     lock.unlink()
     with pytest.raises(StackError, match="run this from a clone, or set UPSTREAM_BASE_URL"):
         litellm_install.begin(environment, log=tmp_path / "install.log")
+
+
+class Model(BaseHTTPRequestHandler):
+    """A model that fails whatever it is asked, and notes it."""
+
+    asked: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        self.asked.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(500)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@contextmanager
+def failing_model() -> Iterator[tuple[str, list[Any]]]:
+    """Its base URL, and the bodies that it was asked with."""
+    Model.asked.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Model) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", Model.asked
+        server.shutdown()
+
+
+def ask(proxy: litellm.Litellm, *, master_key: str = MASTER_KEY) -> tuple[int, str]:
+    """Status and type of error of a chat, sent as the edge sends it."""
+    body = {"model": "gemma4:latest", "messages": [{"role": "user", "content": "lighthouse"}]}
+    fields = extra_fields(Upstream("default", "litellm", proxy.url, master_key), "the-id", {})
+    body |= {name: json.loads(value) for name, value in fields.items()}
+    headers = {"authorization": f"Bearer {master_key}"}
+    answer = httpx.post(f"{proxy.url}/v1/chat/completions", json=body, headers=headers, timeout=60)
+    return answer.status_code, answer.json()["error"]["type"]
+
+
+@pytest.mark.timeout(600)
+def test_it_calls_nobody_but_the_models_tries_nothing_twice_and_keeps_prompts_to_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lend_to(tmp_path)
+    called, log = tmp_path / "called", tmp_path / "litellm.log"
+    (tmp_path / "sitecustomize.py").write_text(WATCH % str(called))
+    proxy = litellm.Litellm(tmp_path / "litellm", log=log, master_key=MASTER_KEY)
+    told = proxy._told
+    monkeypatch.setattr(proxy, "_told", lambda file: told(file) | {"PYTHONPATH": str(tmp_path)})
+    with failing_model() as (url, asked):
+        proxy.launch(chat_url=url, embed_url=url)
+        try:
+            proxy.child.wait_until(proxy.is_ready, within_s=litellm.START_WITHIN_S)
+            assert ask(proxy) == (500, "internal_server_error")
+            # Our metadata stays with LiteLLM: the model is sent neither that nor the number of retries.
+            assert asked == [
+                {"model": CHAT_MODEL, "messages": [{"role": "user", "content": "lighthouse"}]},
+            ]
+            # Without a database a wrong key is a 400, which must not be taken for the caller's mistake.
+            assert ask(proxy, master_key="sk-other") == (400, "no_db_connection")
+            assert len(asked) == 1
+        finally:
+            proxy.stop()
+    host, port = url.removeprefix("http://").split(":")
+    assert set(called.read_text().splitlines()) == {str((host, int(port)))}
+    assert "lighthouse" not in log.read_text()

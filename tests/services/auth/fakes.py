@@ -1,6 +1,7 @@
 """What auth calls, standing in for billing and for a LiteLLM proxy; both speak their real protocol."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -78,7 +79,9 @@ class FakeLiteLlm:
         await self.while_updating()
         aliases = {virtual_key: alias for alias, virtual_key in self.keys.items()}
         if body["key"] not in aliases:
-            return web.json_response({"error": {"message": "Key not found.", "code": "404"}}, status=404)
+            return web.json_response(
+                {"error": {"message": "Key not found.", "param": "key", "code": "404"}}, status=404
+            )
         self.budgets[aliases[body["key"]]] = (body["max_budget"], body["budget_duration"])
         return web.json_response(body)
 
@@ -98,7 +101,8 @@ class FakeLiteLlm:
         body: dict[str, Any] = await request.json()
         self.requests.append((request.path, body))
         if request.headers["Authorization"] != f"Bearer {self.master_key}":
-            raise web.HTTPUnauthorized
+            error = {"message": "Authentication Error", "param": "key", "code": "401"}
+            raise web.HTTPUnauthorized(text=json.dumps({"error": error}), content_type="application/json")
         if self.refuses_with is not None:
             raise {401: web.HTTPUnauthorized, 404: web.HTTPNotFound, 500: web.HTTPInternalServerError}[
                 self.refuses_with
