@@ -78,9 +78,10 @@ class Misconfigured(EdgeError):
 
 def from_failure(error: UpstreamError) -> EdgeError:
     """The answer when no answer came."""
-    if isinstance(error, Unreachable):
-        return unreachable()
-    return upstream_failed("The model's server broke the connection.")
+    is_unreachable = isinstance(error, Unreachable)
+    answer = unreachable() if is_unreachable else upstream_failed("The model's server broke the connection.")
+    answer.__cause__ = error
+    return answer
 
 
 def unreachable() -> EdgeError:

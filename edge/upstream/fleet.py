@@ -1,8 +1,10 @@
 """All upstreams as one edge sees them: where a request goes, and what is learned from how it went."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -19,6 +21,10 @@ from edge.upstream.probes import Ask, ProbePace, Probes
 from edge.upstream.slots import WAIT_S, Slots
 from edge.upstream.visits import Outcome, Retry, Visit
 from kit.logs import get_logger
+
+RETRY_WAIT_S: Final = 1.0
+"""When an upstream dies, many fail in the same moment; a retry ends when its answer begins, so most get theirs."""
+RETRY_POLL_S: Final = 0.02
 
 log = get_logger()
 
@@ -131,6 +137,17 @@ class Fleet:
         may = self._budget.try_begin(self._in_flight, self._now_s())
         self._meters.count_retry(granted=may)
         return Retry(self._budget) if may else None
+
+    async def retry(self) -> Retry | None:
+        """As `try_retry`, but where too many are sent once more just now it waits for a moment until fewer are."""
+        give_up_s = self._now_s() + RETRY_WAIT_S
+        while not self._budget.try_begin(self._in_flight, self._now_s()):
+            if self._now_s() >= give_up_s:
+                self._meters.count_retry(granted=False)
+                return None
+            await asyncio.sleep(RETRY_POLL_S)
+        self._meters.count_retry(granted=True)
+        return Retry(self._budget)
 
     def look(self, upstream_name: str) -> Figures | None:
         """How an upstream stands, None where there is none of this name."""

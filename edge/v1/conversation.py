@@ -12,7 +12,7 @@ from edge.upstream.visits import Outcome
 from edge.v1.answers import Chunk
 from edge.v1.billing import Ending, note_progress
 from edge.v1.exchange import Cause, Exchange, Interrupted, Outgoing
-from edge.v1.reaching import Upstreams, reach
+from edge.v1.reaching import Reached, Upstreams, reach
 from edge.v1.sse import Event, EventReader, EventTooLong
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -28,7 +28,7 @@ async def converse(exchange: Exchange, upstreams: Upstreams, *, usage_wait_s: fl
         outcome = Outcome.NEUTRAL
         try:
             if exchange.plan.streamed:
-                ending = await _stream(exchange, reached.outgoing, reached.response, usage_wait_s)
+                ending = await _stream(exchange, reached, usage_wait_s)
             else:
                 ending = await _whole(exchange, reached.outgoing, reached.response)
             outcome = Outcome.FAILURE if ending.status is Status.ERROR else Outcome.SUCCESS
@@ -70,11 +70,11 @@ async def _whole(exchange: Exchange, outgoing: Outgoing, response: Response) -> 
     return Ending(Status.SUCCESS, last=outgoing.translator.whole(body, chunk))
 
 
-async def _stream(exchange: Exchange, outgoing: Outgoing, response: Response, usage_wait_s: float) -> Ending:
-    if not response.header("content-type").startswith("text/event-stream"):
-        raise upstream_failed("The model's server did not answer with a stream.")
-    await exchange.reply.start_stream()
-    reader = EventReader()
+async def _stream(exchange: Exchange, reached: Reached, usage_wait_s: float) -> Ending:
+    outgoing, response, reader = reached.outgoing, reached.response, EventReader()
+    ended = await _pass_on(exchange, outgoing, reader, reached.first)
+    if ended:
+        return ended
     while not exchange.is_finished:
         piece = await exchange.wait(response.read())
         ended = await _pass_on(exchange, outgoing, reader, piece)

@@ -1,4 +1,4 @@
-"""Finds a candidate that answers: one after the other, until a head of an answer has come or there is nobody left.
+"""Finds a candidate that answers: one after the other, until an answer has begun or there is nobody left.
 
 Another one is tried only while nothing of an answer has come: after a connection that failed or broke, a silence, or an
 error status, and within the fleet's budget of retries. The request's own faults are nobody else's to judge.
@@ -19,6 +19,7 @@ from edge.upstream.failures import (
     from_status,
     read_all,
     unreachable,
+    upstream_failed,
     upstream_timeout,
 )
 from edge.upstream.fleet import Fleet
@@ -40,11 +41,13 @@ class Upstreams:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """Who answers: the request as it was sent, the visit, which must be left, and the head of the answer."""
+    """Who answers: the request as it was sent, the visit, which must be left, and the answer from its head on."""
 
     outgoing: Outgoing
     visit: Visit
     response: Response
+    first: bytes
+    """Of a stream, what has come of it already; the client has its head. Empty where it is not streamed."""
 
 
 class _Failed(Exception):
@@ -70,7 +73,7 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
     try:
         while candidate := fleet.choose(plan.candidates, tried, plan.sticky_key):
             if failed is not None and failed.outcome is not None:
-                retry = _renewed(retry, fleet)
+                retry = await exchange.wait(_renewed(retry, fleet))
                 if retry is None:
                     break
             tried.append(candidate)
@@ -90,11 +93,11 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
     raise failed.error if failed is not None else unreachable()
 
 
-def _renewed(retry: Retry | None, fleet: Fleet) -> Retry | None:
+async def _renewed(retry: Retry | None, fleet: Fleet) -> Retry | None:
     """The leave for one more try in the place of the last one's."""
     if retry is not None:
         retry.end()
-    return fleet.try_retry()
+    return await fleet.retry()
 
 
 async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate) -> Reached:
@@ -107,16 +110,17 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate) -
         outgoing = exchange.plan.prepare(candidate)
         exchange.begin(outgoing)
         response = await _ask(exchange, outgoing, upstreams.client)
+        visit.answered(time.monotonic())
+        upstreams.looks.note_answer(candidate.route)
+        exchange.heard(asyncio.get_running_loop().time())
+        first = await _first_piece(exchange, response) if exchange.plan.streamed else b""
     except _Failed as failed:
         visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
         raise
     except BaseException:
         visit.leave(Outcome.NEUTRAL)
         raise
-    visit.answered(time.monotonic())
-    upstreams.looks.note_answer(candidate.route)
-    exchange.heard(asyncio.get_running_loop().time())
-    return Reached(outgoing, visit, response)
+    return Reached(outgoing, visit, response, first)
 
 
 async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Response:
@@ -141,11 +145,31 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
     except TimeoutError:
         raise _Failed(upstream_timeout(), Outcome.FAILURE) from None
     except UpstreamError as error:
-        failure = from_failure(error)
-        failure.__cause__ = error
-        raise _Failed(failure, Outcome.FAILURE) from error
+        raise _Failed(from_failure(error), Outcome.FAILURE) from error
     finally:
         exchange.asked = None
+
+
+async def _first_piece(exchange: Exchange, response: Response) -> bytes:
+    """The first piece of a stream: one that breaks off before it has given nothing to anybody."""
+    try:
+        if not response.header("content-type").startswith("text/event-stream"):
+            raise _Failed(
+                upstream_failed("The model's server did not answer with a stream."), Outcome.FAILURE, status=200
+            )
+        await exchange.reply.start_stream()
+        piece = await exchange.wait(response.read())
+        if not piece:
+            raise _Failed(
+                upstream_failed("The model's server broke off before its answer."), Outcome.FAILURE, status=200
+            )
+    except UpstreamError as error:
+        response.release()
+        raise _Failed(from_failure(error), Outcome.FAILURE, status=200) from error
+    except BaseException:
+        response.release()
+        raise
+    return piece
 
 
 async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -> Exception:

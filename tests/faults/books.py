@@ -62,10 +62,17 @@ class Books:
 
 
 async def tally(cluster: Cluster, *, nonce: str = "", asked: str = "") -> dict[str, Entry]:
-    """The upstream's own count, by request id; of one nonce, of those that begin with `asked`, or of all."""
+    """The upstreams' own count, by request id; of one nonce, of those that begin with `asked`, or of all.
+
+    Of a request that several were asked for, what was made in the end.
+    """
     query = {"asking": nonce} if nonce else {"from": asked}
-    async with aiohttp.ClientSession() as session, session.get(f"{cluster.upstream}/tally", params=query) as answer:
-        found: dict[str, dict[str, Any]] = await answer.json()
+    found: dict[str, dict[str, Any]] = {}
+    async with aiohttp.ClientSession() as session:
+        for upstream in cluster.upstreams:
+            async with session.get(f"{upstream}/tally", params=query) as answer:
+                for request_id, entry in (await answer.json()).items():
+                    found[request_id] = max(entry, found.get(request_id, entry), key=_how_far)
     return {
         request_id: Entry(
             nonce=entry["body"]["messages"][0]["content"],
@@ -76,6 +83,10 @@ async def tally(cluster: Cluster, *, nonce: str = "", asked: str = "") -> dict[s
         )
         for request_id, entry in found.items()
     }
+
+
+def _how_far(entry: dict[str, Any]) -> tuple[bool, int]:
+    return entry["finished"], entry["output_tokens"]
 
 
 async def quiet(cluster: Cluster, *, within_s: float = QUIET_WITHIN_S) -> float:

@@ -29,6 +29,8 @@ from tests.support.services import JWT_SECRET
 
 SERVICES = ("catalog", "billing", "usage", "auth")
 EDGES = ("edge-a", "edge-b")
+UPSTREAMS = ("upstream", "upstream-2", "upstream-3")
+"""The first serves every run; the others are started where one is not enough."""
 READY_WITHIN_S = 40.0
 SCALE = 10
 """Times of the money path are so many times shorter than in production."""
@@ -83,9 +85,13 @@ class Cluster:
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
 
     @property
-    def upstream(self) -> str:
-        """Base URL of the upstream, past the link."""
-        return f"http://{self._upstream_address()}"
+    def upstreams(self) -> list[str]:
+        """Base URLs of the upstreams that were started, past the link."""
+        return [f"http://{self.upstream_address(name)}" for name in UPSTREAMS if self.has(name)]
+
+    def has(self, name: str) -> bool:
+        """Whether this process was ever started."""
+        return name in self._children
 
     @property
     def valkey_url(self) -> str:
@@ -142,7 +148,7 @@ class Cluster:
 
     async def stop_all(self) -> None:
         """Stops everything, edges first, so that they can settle; kills what does not stop."""
-        for names in (EDGES, ("auth", "usage"), ("billing", "catalog", "upstream")):
+        for names in (EDGES, ("auth", "usage"), ("billing", "catalog", *UPSTREAMS)):
             await asyncio.gather(*(self.stop(name) for name in names if name in self._children))
         for link in self.links.values():
             await link.close()
@@ -247,11 +253,11 @@ class Cluster:
         return self._valkey.child if name == "valkey" else self._children[name]
 
     def _launch(self, name: str, environment: dict[str, str], log: Path) -> None:
-        module = {"upstream": "tests.support.fake_upstream"}.get(name, f"services.{name}")
+        module = "tests.support.fake_upstream" if name in UPSTREAMS else f"services.{name}"
         if name in EDGES:
             module = "edge"
             self._ports_file(name).unlink(missing_ok=True)
-        if name == "upstream" or "PYTHONPATH" in environment:
+        if name in UPSTREAMS or "PYTHONPATH" in environment:
             # What is on that path may be another program than the one that the template has imported.
             self._children[name] = Child(
                 name, [sys.executable, "-m", module], log=log, environment=environment, directory=ROOT
@@ -262,15 +268,16 @@ class Cluster:
             self._children[name] = self._templates[module].start(name, environment, log=log)
 
     async def _answers(self, name: str) -> bool:
-        if name == "upstream":
+        if name in UPSTREAMS:
             return self._child(name).log.read_text().endswith("\n")
         if name in EDGES:
             return self._ports_file(name).exists() and await _is_ok(self._ports(name)["api_port"])
         async with client.channel(self.address(name)) as channel:
             return await is_serving(channel)
 
-    def _upstream_address(self) -> Address:
-        return f"127.0.0.1:{int(self._children['upstream'].log.read_text().split()[0])}"
+    def upstream_address(self, name: str = "upstream") -> Address:
+        """Where an upstream listens."""
+        return f"127.0.0.1:{int(self._children[name].log.read_text().split()[0])}"
 
     def _postgres_address(self) -> Address:
         """OSError while it does not run."""
@@ -300,7 +307,7 @@ class Cluster:
         for service in SERVICES:
             path = self.directory / "links" / service / _POSTGRES_SOCKET
             self.links[f"{service}:postgres"] = Link(f"{service}:postgres", f"unix:{path}", self._postgres_address)
-        self.links["edges:upstream"] = Link("edges:upstream", "127.0.0.1:0", self._upstream_address)
+        self.links["edges:upstream"] = Link("edges:upstream", "127.0.0.1:0", self.upstream_address)
         for link in self.links.values():
             await link.start()
 

@@ -95,6 +95,8 @@ class Upstream:
 
     def __init__(self) -> None:
         self.tally: dict[str, Entry] = {}
+        self.mood: dict[str, Any] = {}
+        """Fields of Script that hold for every request from now on: `POST /mood`."""
 
     async def serve(self, reader: Reader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -119,9 +121,14 @@ class Upstream:
             await _respond(writer, 200, json.dumps(told if path == "/tally" else {"data": []}))
             return True
         body = json.loads(content)
+        if path == "/mood":
+            self.mood = body
+            await _respond(writer, 200, "{}")
+            return True
         entry = Entry(path, headers.get("authorization", ""), body)
         self.tally[headers.get("x-request-id", "")] = entry
-        script = Script(**json.loads(body["user"])) if str(body.get("user", "")).startswith("{") else Script()
+        asked = json.loads(body["user"]) if str(body.get("user", "")).startswith("{") else {}
+        script = Script(**(asked | self.mood))
         watcher = asyncio.create_task(_watch(reader, asyncio.current_task()))
         try:
             await Answer(entry, script, body, writer).send()
