@@ -5,10 +5,12 @@
 
 FAULTS names what is to happen, `point=mode` or `point=mode:number`, separated by commas:
 
-    raise       an unexpected error; `raise:3` at every third passage
+    raise       an unexpected error; `raise:3` at the first of every three passages
     drop        the reply is lost: the caller sees what it sees when the connection breaks; `drop:3` likewise
     kill        SIGKILL to this process; `kill:3` at the third passage
     delay:250   so many milliseconds
+
+Each point says once in the log that it was at work.
 """
 
 import asyncio
@@ -18,7 +20,12 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-from kit.errors import Unavailable
+import grpc
+
+from kit.errors import RemoteError, Unavailable
+from kit.logs import get_logger
+
+log = get_logger()
 
 
 class Mode(StrEnum):
@@ -34,6 +41,13 @@ class Injected(Exception):
     """The error of the mode `raise`."""
 
 
+class LostReply(Unavailable, RemoteError):
+    """The error of the mode `drop`: to who serves a call it is the one, to who makes it the other."""
+
+    def __init__(self, point: str) -> None:
+        RemoteError.__init__(self, grpc.StatusCode.UNAVAILABLE, f"the reply was lost at {point}")
+
+
 @dataclass(slots=True)
 class _Armed:
     mode: Mode
@@ -46,7 +60,7 @@ _armed: dict[str, _Armed] = {}
 
 
 def fault(point: str) -> None:
-    """A crash point in code that does not wait. Injected or Unavailable, where FAULTS says so."""
+    """A crash point in code that does not wait. Injected or LostReply, where FAULTS says so."""
     if _armed and (delay_s := _pass(point)):
         time.sleep(delay_s)
 
@@ -74,12 +88,13 @@ def _pass(point: str) -> float:
     if armed is None:
         return 0.0
     armed.passages += 1
+    if armed.passages == 1:
+        log.info("fault_reached", point=point, mode=armed.mode)
     if armed.mode is Mode.DELAY:
         return armed.number / 1000
-    if armed.passages % armed.number == 0:
-        if armed.mode is Mode.KILL:
+    if armed.mode is Mode.KILL:
+        if armed.passages == armed.number:
             os.kill(os.getpid(), signal.SIGKILL)
-        if armed.mode is Mode.RAISE:
-            raise Injected(point)
-        raise Unavailable(f"the reply was lost at {point}")
+    elif (armed.passages - 1) % armed.number == 0:
+        raise Injected(point) if armed.mode is Mode.RAISE else LostReply(point)
     return 0.0

@@ -42,7 +42,7 @@ class Part:
     `id` is what the upstream calls a call, and is empty where it gave none, or one that another call has already.
     """
 
-    __slots__ = ("checked", "id", "kind", "name", "number", "pieces", "said_id", "sent")
+    __slots__ = ("checked", "id", "kind", "last", "name", "number", "pieces", "said_id", "sent")
 
     def __init__(self, kind: Kind, number: int) -> None:
         self.kind = kind
@@ -53,17 +53,24 @@ class Part:
         self.pieces: list[str] = []
         self.sent = 0
         self.checked = 0
+        self.last = ""
 
     @property
     def text(self) -> str:
         """All of it: the text, or the arguments of the call."""
         return "".join(self.pieces)
 
+    def add_arguments(self, text: str) -> None:
+        """More of a call."""
+        self.pieces.append(text)
+        self.last = text.rstrip()[-1:] or self.last
+
     def is_complete(self) -> bool:
         """Whether nothing more of it can come, given that something else has begun."""
         if self.kind is not Kind.CALL:
             return True
-        if self.checked == len(self.pieces):
+        if self.last != "}" or self.checked == len(self.pieces):
+            # All of it is only looked at when it may be an object that it was not before.
             return False
         self.checked = len(self.pieces)
         return is_object(self.text)
@@ -135,7 +142,7 @@ class Sorter:
                 self._ids.add(call.id)
                 part.id = call.id
         if arguments and part.number >= self._at:
-            part.pieces.append(arguments)
+            part.add_arguments(arguments)
 
     def _find(self, call: SpokenCall, name: str) -> Part | None:
         """The call that this is a piece of; None where it is a new one.

@@ -190,17 +190,21 @@ class Journal:
 
         A file with refused records only, or a `broken` one, is renamed and kept; any other is left to be adopted.
         """
-        self._flush()
-        self._closed = True
+        ending = None
         try:
+            self._flush()
             ending = files.BROKEN if broken else self._ending()
-            self._store.close()
-            if ending == "":
-                files.remove(self.path)
-            elif ending is not None:
-                files.set_aside(self.path, ending)
         finally:
-            os.close(self._descriptor)
+            self._closed = True
+            try:
+                self._store.close()
+                if ending == "":
+                    files.remove(self.path)
+                elif ending is not None:
+                    files.set_aside(self.path, ending)
+            finally:
+                # Or nobody could adopt it for as long as this process lives.
+                os.close(self._descriptor)
 
     def _ending(self) -> str | None:
         """What the file's name is to end in; empty: to be removed; None: to be left as it is."""
@@ -226,17 +230,17 @@ class Journal:
             for sequence, final in enumerate(unacked, self._sequence + 1)
         ]
         changes.acked_to = self._acked_to
-        fault("edge.journal.before_write")
         try:
+            fault("edge.journal.before_write")
             self._store.write(changes, now_ns=self._now_ns())
-        except sqlite3.Error as error:
+        except Exception as error:
+            # Whatever it is, nobody may wait for ever.
             if not self.failed:
-                log.error("journal_unwritable", path=str(self.path), error=str(error))
+                log.exception("journal_unwritable", path=str(self.path), error=str(error))
             self.failed = True
         else:
             if self.failed:
                 log.info("journal_writable", path=str(self.path))
-            fault("edge.journal.after_write")
             self.failed = False
             self._changes, self._finals = Changes(), []
             for final in unacked:
@@ -248,6 +252,8 @@ class Journal:
         for future in waiting:
             if not future.done():
                 future.set_result(not self.failed)
+        if not self.failed:
+            fault("edge.journal.after_write")
 
     def _unacked(self) -> list[Final]:
         return [final for final in self._finals if not final.acked]

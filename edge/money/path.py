@@ -111,8 +111,8 @@ class MoneyPath:
         if self._closing or self._journal.refuses:
             raise unavailable()
         self._name(hold, record)
+        fault("edge.open.before_note")
         self._reports.begin(hold, record)
-        fault("edge.open.noted")
 
     async def finish(self, hold: Hold, record: Record) -> None:
         """Journals the final record; the last byte may go out then. Never fails; a second call does nothing.
@@ -135,9 +135,13 @@ class MoneyPath:
                     landed=partial(self._landed, hold, record.cost_nanos),
                 )
             )
-        # Where the journal cannot be written, the record is shipped from memory and keeps its hold until then.
-        await self._journal.commit()
-        await fault_async("edge.finish.after_commit")
+        try:
+            # Where the journal cannot be written, the record is shipped from memory and keeps its hold until then.
+            await self._journal.commit()
+            await fault_async("edge.finish.after_commit")
+        except Exception:
+            # It is noted, and will be charged: who asked must not be told that it has failed.
+            log.exception("finish_failed", request_id=record.request_id)
         self._shipper.wake()
 
     def recall(self, account_id: str) -> None:
@@ -219,6 +223,7 @@ class MoneyPath:
             await self._reports.send()
 
     def _measure(self) -> None:
+        meters.tasks.set(len(asyncio.all_tasks()))
         meters.journal_oldest_s.set(self._journal.measure())
         meters.journal_rows.set(self._journal.waiting)
         meters.journal_refuses.set(self._journal.refuses)

@@ -86,7 +86,7 @@ class Store:
             raise UnreadableJournal(str(error)) from error
 
     def write(self, changes: Changes, *, now_ns: int) -> None:
-        """One transaction: all of it, or sqlite3.Error and nothing."""
+        """One transaction: all of it, or an error (sqlite3.Error, or of a value that does not fit) and nothing."""
         db = self._db
         try:
             db.execute("BEGIN")
@@ -107,7 +107,7 @@ class Store:
             self._each("DELETE FROM leases WHERE lease_id = ?", _rows(changes.old_leases))
             db.execute("COMMIT")
             self._deleted_to = changes.acked_to
-        except sqlite3.Error:
+        except Exception:
             # When the disk is full, SQLite has rolled back already.
             if db.in_transaction:
                 db.rollback()

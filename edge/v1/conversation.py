@@ -166,7 +166,7 @@ def _read(exchange: Exchange, outgoing: Outgoing, data: bytes) -> Chunk:
     except ValueError:
         raise upstream_failed("The model's server did not answer with JSON.") from None
     if chunk.has_error:
-        raise _failure(exchange, outgoing, data)
+        raise _failure(exchange, outgoing, b'{"error":' + bytes(chunk.error) + b"}")
     return chunk
 
 

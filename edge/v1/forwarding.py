@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from edge.dialects.responses_native import STATELESS
 from edge.dialects.translator import About, Translator
 from edge.dialects.translators import make_chat_translator, make_translator
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Model
-from edge.upstream.adapters import limit_fields, target
+from edge.upstream.adapters import extra_fields, limit_fields, target
 from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds
 from edge.v1.endpoints import CHAT, RESPONSES, Endpoint, Question
@@ -43,6 +44,7 @@ class Forwarding:
         bounds = replace(self.bounds[candidate.model.public_name], limit_tokens=self.limit(candidate.model))
         changes = self._changes(candidate, bounds, is_native=native is not None)
         path = endpoint.path if native else endpoint.forwards or endpoint.path
+        changes |= extra_fields(candidate.upstream, self.request_id, envelope.raw, path=path)
         return Outgoing(
             candidate=candidate,
             target=target(candidate.upstream, candidate.route, path, caller=self.caller, request_id=self.request_id),
@@ -72,10 +74,7 @@ class Forwarding:
         limit = b"%d" % bounds.limit_tokens
         if is_native:
             changes[self.endpoint.limit_field] = limit
-            if self.endpoint is RESPONSES:
-                # Left out it means yes there, and nothing of ours is to be stored anywhere.
-                changes["store"] = b"false"
-            return changes
+            return changes | STATELESS if self.endpoint is RESPONSES else changes
         if bounds.answers:
             inputs = self.question.inputs
             given = [name for name in ("max_tokens", "max_completion_tokens") if getattr(inputs, name) is not None]

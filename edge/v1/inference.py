@@ -117,7 +117,7 @@ class Inference:
     async def _admit(
         self, endpoint: Endpoint, asked: _Asked, reply: Reply, *, request_id: str, started_s: float
     ) -> Exchange | Replay:
-        """Takes its place in the limits, holds the money and journals the open record; else what an earlier call got."""
+        """Takes its place in the limits, holds the money, journals the open record; else what an earlier call got."""
         parts, bounds = self._parts, asked.offers.asked
         ticket = await parts.tickets.admit(
             asked.caller,

@@ -15,7 +15,6 @@ from tests.faults.cluster import EDGES, Cluster
 
 QUIET_WITHIN_S = 60.0
 """Twice what the money path may take, scaled: 60 s and 90 s after a lease's end, and a minute for what is left."""
-_JOURNAL_ROWS = re.compile(r"^edge_journal_rows ([0-9.]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,10 @@ class Books:
     """Transactions whose entries do not sum to zero."""
 
 
-async def tally(cluster: Cluster, *, nonce: str = "") -> dict[str, Entry]:
-    """The upstream's own count, by request id; of one nonce or of all."""
-    async with aiohttp.ClientSession() as session, session.get(f"{cluster.upstream}/tally?asking={nonce}") as answer:
+async def tally(cluster: Cluster, *, nonce: str = "", asked: str = "") -> dict[str, Entry]:
+    """The upstream's own count, by request id; of one nonce, of those that begin with `asked`, or of all."""
+    query = {"asking": nonce} if nonce else {"from": asked}
+    async with aiohttp.ClientSession() as session, session.get(f"{cluster.upstream}/tally", params=query) as answer:
         found: dict[str, dict[str, Any]] = await answer.json()
     return {
         request_id: Entry(
@@ -111,7 +111,7 @@ async def _unrest(cluster: Cluster) -> list[str]:
     assert counts
     unrest = [f"{count} {name}" for name, count in counts.items() if count]
     alive = [edge for edge in EDGES if cluster.exit_code(edge) is None]
-    rows = {edge: await _journal_rows(cluster, edge) for edge in alive}
+    rows = {edge: await gauge(cluster, edge, "edge_journal_rows") for edge in alive}
     unrest += [f"{count} rows in the journal of {edge}" for edge, count in rows.items() if count]
     files = {path.name for edge in EDGES for path in cluster.journal_dir(edge).glob("*.journal*")}
     journals = [name for name in files if name.endswith(".journal")]
@@ -122,18 +122,19 @@ async def _unrest(cluster: Cluster) -> list[str]:
     return unrest
 
 
-async def _journal_rows(cluster: Cluster, edge: str) -> int:
+async def gauge(cluster: Cluster, edge: str, name: str) -> int:
+    """A figure of an edge as it exports it; -1 where it does not answer."""
     try:
         async with aiohttp.ClientSession() as session, session.get(cluster.metrics_url(edge)) as answer:
-            found = _JOURNAL_ROWS.search(await answer.text())
+            found = re.search(rf"^{name} ([0-9.]+)$", await answer.text(), re.MULTILINE)
     except (aiohttp.ClientError, OSError):
         return -1
     return int(float(found[1])) if found else -1
 
 
-async def read(cluster: Cluster, account_ids: Collection[str]) -> Books:
-    """The books of these accounts, each table in the same snapshot."""
-    seen = await tally(cluster)
+async def read(cluster: Cluster, account_ids: Collection[str], *, asked: str = "") -> Books:
+    """The books of these accounts, each table in the same snapshot; of the tally what begins with `asked`."""
+    seen = await tally(cluster, asked=asked)
     ids = [UUID(account_id) for account_id in account_ids]
     connection = await cluster.connect()
     try:

@@ -23,6 +23,7 @@ from edge.money.pace import Pace
 from kit import client, dsn, migrations
 from kit.health import is_serving
 from tests.faults.links import Address, Link
+from tests.faults.template import ROOT, Template
 from tests.support.databases import APP_SECRET
 from tests.support.services import JWT_SECRET
 
@@ -56,6 +57,7 @@ TIMES = {
     "USAGE_LOST_AFTER_S": str(60 / SCALE),
     "USAGE_FORGOTTEN_AFTER_S": str(600 / SCALE),
 }
+_REACHED = '"fault_reached"'
 _POSTGRES_SOCKET = f".s.PGSQL.{SOCKET_PORT}"
 
 
@@ -75,6 +77,7 @@ class Cluster:
         self._settings = dict(settings or {})
         self._valkey = Valkey(directory / "valkey")
         self._children: dict[str, Child] = {}
+        self._templates: dict[str, Template] = {}
         self._starts = 0
         # The kernel ends children with the thread that started them: one thread, for as long as the cluster.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
@@ -118,6 +121,11 @@ class Cluster:
         found = self.directory.glob(f"{name}.*.log")
         return "".join(path.read_text(errors="replace") for path in sorted(found))
 
+    def reached(self, name: str) -> set[str]:
+        """The crash points at which the process that runs now, or ran last, has failed as it was told."""
+        events = (line for line in self._child(name).log.read_text(errors="replace").splitlines() if _REACHED in line)
+        return {json.loads(event)["point"] for event in events}
+
     async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
         """The superuser's connection, past all links."""
         return await asyncpg.connect(self.postgres.url, timeout=10)
@@ -138,6 +146,8 @@ class Cluster:
             await asyncio.gather(*(self.stop(name) for name in names if name in self._children))
         for link in self.links.values():
             await link.close()
+        for template in self._templates.values():
+            template.close()
         await self._in_starter(self._valkey.stop)
         await self._in_starter(self.postgres.stop)
         self._starter.shutdown()
@@ -158,6 +168,12 @@ class Cluster:
         self._starts += 1
         log = log or self.directory / f"{name}.{self._starts:05}.log"
         await self._in_starter(self._launch, name, environment, log)
+
+    async def revive(self) -> None:
+        """Starts what does not run: servers first, then the rest at once."""
+        dead = self.dead()
+        for names in ({"postgres", "valkey"}, {*SERVICES, *EDGES}):
+            await asyncio.gather(*(self.start(name) for name in dead if name in names))
 
     def dead(self) -> list[str]:
         """The processes that do not run, servers first."""
@@ -235,10 +251,15 @@ class Cluster:
         if name in EDGES:
             module = "edge"
             self._ports_file(name).unlink(missing_ok=True)
-        root = Path(__file__).parents[2]
-        self._children[name] = Child(
-            name, [sys.executable, "-m", module], log=log, environment=environment, directory=root
-        )
+        if name == "upstream" or "PYTHONPATH" in environment:
+            # What is on that path may be another program than the one that the template has imported.
+            self._children[name] = Child(
+                name, [sys.executable, "-m", module], log=log, environment=environment, directory=ROOT
+            )
+        else:
+            if module not in self._templates:
+                self._templates[module] = Template(module, log=self.directory / f"template.{module}.log")
+            self._children[name] = self._templates[module].start(name, environment, log=log)
 
     async def _answers(self, name: str) -> bool:
         if name == "upstream":
@@ -312,8 +333,7 @@ class Cluster:
         return {**common, **self._settings}
 
     async def _prepare_database(self) -> None:
-        root = Path(__file__).parents[2]
-        for service in migrations.services(root / "alembic.ini"):
+        for service in migrations.services(ROOT / "alembic.ini"):
             password = dsn.service_password(service, APP_SECRET)
             await migrations.ensure_role(self.postgres.url, dsn.role_of(service), password, service)
             await migrations.upgrade(service, self.postgres.url)

@@ -24,8 +24,7 @@ async def cluster(running: Cluster) -> AsyncIterator[Cluster]:
     """The whole system, healthy at the beginning and again at the end."""
     yield running
     running.heal()
-    for name in running.dead():
-        await running.start(name)
+    await running.revive()
     await send_home()
 
 

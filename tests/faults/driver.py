@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.faults.books import QUIET_WITHIN_S
 from tests.faults.clients import Crowd, Seen, any_wish
 from tests.faults.cluster import Cluster
 from tests.faults.office import Customer, Office
-from tests.faults.verdict import Verdict, judge
+from tests.faults.verdict import SLACK_S, WINDOW_S, Verdict, judge
 
 RICH_NANOS = 100 * 10**9
 
@@ -23,7 +24,9 @@ class Size:
     """How much of everything. The smallest takes a minute."""
 
     kills: int
-    """At random."""
+    """At random, one after the other or several at once."""
+    shift: int
+    """So many of them before all comes to rest and is judged."""
     rounds: int
     """Through all crash points."""
     outage_s: float
@@ -34,17 +37,56 @@ class Size:
     races: int
     streams: int
     """Open during rolling restarts."""
+    modes: tuple[str, ...]
+    """Of failures that hit every crash point again and again."""
+    target_kills: int
+    """In all runs together, at least."""
     long: bool
     """Also what takes long by its nature."""
 
 
 SIZES = {
-    "small": Size(kills=5, rounds=0, outage_s=1, swizzles=1, aborts=40, cut_step=97, races=1, streams=20, long=False),
+    "small": Size(
+        kills=5,
+        shift=10,
+        rounds=0,
+        outage_s=1,
+        swizzles=1,
+        aborts=40,
+        cut_step=97,
+        races=1,
+        streams=20,
+        modes=(),
+        target_kills=10,
+        long=False,
+    ),
     "medium": Size(
-        kills=40, rounds=1, outage_s=10, swizzles=5, aborts=200, cut_step=7, races=10, streams=50, long=True
+        kills=60,
+        shift=20,
+        rounds=1,
+        outage_s=10,
+        swizzles=5,
+        aborts=200,
+        cut_step=7,
+        races=10,
+        streams=50,
+        modes=("raise",),
+        target_kills=100,
+        long=True,
     ),
     "full": Size(
-        kills=900, rounds=4, outage_s=60, swizzles=50, aborts=1_000, cut_step=1, races=200, streams=200, long=True
+        kills=900,
+        shift=50,
+        rounds=2,
+        outage_s=60,
+        swizzles=50,
+        aborts=1_000,
+        cut_step=1,
+        races=200,
+        streams=200,
+        modes=("raise", "drop", "delay"),
+        target_kills=1_000,
+        long=True,
     ),
 }
 SIZE = SIZES[os.environ.get("FAULTS_SIZE") or "small"]
@@ -88,6 +130,8 @@ class Run:
         self.customers: list[Customer] = []
         self.rng = randomness(name)
         self.kills = 0
+        self._sum = Verdict()
+        self._gone: list[tuple[list[Customer], list[Seen]]] = []
         self._office = office
         self._sizes = (customers, keys, clients)
         self._crowd: Crowd | None = None
@@ -120,11 +164,32 @@ class Run:
         await self.cluster.start(name)
 
     async def verdict(self, *, swallowed: bool = False) -> Verdict:
-        """Judges all so far, and writes the figures down; `swallowed` as in `judge`."""
+        """Judges all of the present customers, and writes the figures down; `swallowed` as in `judge`."""
         await self.rest()
         found = await judge(self.cluster, self.customers, self.seen, swallowed=swallowed)
-        note(self.name, found, kills=self.kills, begun_s=self._begun_s)
+        sum_ = Verdict()
+        sum_.add(self._sum)
+        sum_.add(found)
+        note(self.name, sum_, kills=self.kills, begun_s=self._begun_s)
         return found
+
+    async def relieve(self, *, swallowed: bool = False) -> None:
+        """Judges the present customers, who must be right, and sends others in their place."""
+        found = await self.verdict(swallowed=swallowed)
+        found.hold()
+        self._sum.add(found)
+        self._gone.append((self.customers, self.seen))
+        self.seen = []
+        await self.open()
+
+    async def whole(self, *, swallowed: bool = False) -> Verdict:
+        """As `verdict`, of all customers that there ever were: what was right must have stayed so."""
+        await self.rest()
+        self._gone.append((self.customers, self.seen))
+        self.customers = [customer for customers, _ in self._gone for customer in customers]
+        self.seen = [one for _, seen in self._gone for one in seen]
+        self._gone, self._sum = [], Verdict(quiet_s=self._sum.quiet_s)
+        return await self.verdict(swallowed=swallowed)
 
 
 OPEN: list[Run] = []
@@ -144,14 +209,30 @@ def note(run: str, verdict: Verdict, *, kills: int = 0, begun_s: float) -> None:
 
 
 def table(figures: Sequence[Figure]) -> list[str]:
-    """The figures as lines of text."""
+    """The figures as lines of text; below them their sums, and what they must be."""
     head = f"{'run':38}{'kills':>6}{'requests':>9}{'answered':>9}{'records':>8}{'lost':>5}{'doubled':>8}"
     head += f"{'wrong':>6}{'absorbed':>9}{'short s':>8}{'quiet s':>8}{'took s':>7}  verdict"
-    lines = [head]
+    total = Verdict()
     for figure in figures:
-        found = figure.verdict
-        line = f"{figure.run:38}{figure.kills:6}{found.requests:9}{found.answered:9}{found.statuses.total():8}"
-        line += f"{found.lost:5}{found.doubled:8}{found.misbilled:6}{found.absorbed_nanos:9}{found.short_s:8.2f}"
-        line += f"{found.quiet_s:8.1f}{figure.seconds:7.0f}  "
-        lines.append(line + ("ok" if not found.findings else f"{len(found.findings)} FINDINGS"))
-    return lines
+        total.add(figure.verdict)
+    whole = Figure("all", total, sum(figure.kills for figure in figures), sum(figure.seconds for figure in figures))
+    target = f"{'target':38}{f'>={SIZE.target_kills}':>6}{'':26}{0:5}{0:8}{0:6}{0:9}"
+    target += f"{f'<={WINDOW_S + SLACK_S:.1f}':>8}{f'<={QUIET_WITHIN_S:.0f}':>8}{'':7}  {_judgement(whole)}"
+    return [head, *(_line(figure) for figure in figures), _line(whole), target]
+
+
+def _line(figure: Figure) -> str:
+    found = figure.verdict
+    line = f"{figure.run:38}{figure.kills:6}{found.requests:9}{found.answered:9}{found.statuses.total():8}"
+    line += f"{found.lost:5}{found.doubled:8}{found.misbilled:6}{found.absorbed_nanos:9}{found.short_s:8.2f}"
+    line += f"{found.quiet_s:8.1f}{figure.seconds:7.0f}  "
+    return line + ("ok" if not found.findings else f"{len(found.findings)} FINDINGS")
+
+
+def _judgement(whole: Figure) -> str:
+    """Whether the sums are what they must be. (Whatever is lost, doubled or wrong is a finding.)"""
+    if whole.verdict.findings:
+        return "MISSED"
+    if whole.kills < SIZE.target_kills:
+        return f"only {whole.kills} kills: a part of the runs"
+    return "every target met"

@@ -15,7 +15,7 @@ BUSY = (
     *("usage.relay.before_settle", "usage.relay.after_settle", "usage.relay.after_close"),
     *("edge.acquire.before_call", "edge.acquire.after_call", "edge.renew.before_call", "edge.renew.after_call"),
     *("edge.ship.before_call", "edge.ship.after_call"),
-    *("edge.open.noted", "edge.finish.after_commit", "edge.journal.before_write", "edge.journal.after_write"),
+    *("edge.open.before_note", "edge.finish.after_commit", "edge.journal.before_write", "edge.journal.after_write"),
 )
 """Passed again and again under load."""
 IDLE = (
@@ -29,6 +29,7 @@ ADOPT = ("edge.adopt.after_commit", "edge.adopt.after_close", "edge.adopt.after_
 """Passed when an edge finds the journal of one that died."""
 LOST = ("usage.lost.before_commit", "usage.lost.after_commit")
 """Passed when an edge died and nobody has its journal."""
+ALL = (*BUSY, *IDLE, *SIGN_UP, *ADOPT, *LOST)
 
 
 def process_of(point: str) -> str:

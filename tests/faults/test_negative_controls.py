@@ -108,7 +108,7 @@ async def test_a_lease_that_nobody_guards_is_noticed(tmp_path: Path) -> None:
             "ALTER TABLE billing.accounts DROP CONSTRAINT accounts_posted_check",
         )
         customer = await office.customer(LITTLE_NANOS)
-        verdict = await judge(cluster, [customer], await _race(cluster, customer, 0), within_s=20)
+        verdict = await judge(cluster, [customer], await _race(cluster, customer, "a race"), within_s=20)
         with pytest.raises(AssertionError, match="overspent by"):
             verdict.hold()
 

@@ -74,13 +74,13 @@ async def test_postgres_read_only_and_restarted(cluster: Cluster, office: Office
     await run.open()
     run.begin()
     await asyncio.sleep(0.5)
-    for setting in ("on", "off"):
+    for setting, lasting_s in (("on", SIZE.outage_s), ("off", 1)):
         connection = await cluster.connect()
         await connection.execute("SET default_transaction_read_only = off")
         await connection.execute(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
         await connection.execute("SELECT pg_reload_conf()")
         await connection.close()
-        await asyncio.sleep(SIZE.outage_s)
+        await asyncio.sleep(lasting_s)
     await cluster.stop("postgres")
     await asyncio.sleep(SIZE.outage_s / 2)
     run.kills += 1

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from kit.money import cost_nanos
 from tests.faults import books
@@ -36,6 +37,21 @@ class Verdict:
     """From the end of the load to the last lease and row."""
     findings: list[str] = field(default_factory=list)
 
+    def add(self, other: "Verdict") -> None:
+        """Takes in what was found about other requests."""
+        self.requests += other.requests
+        self.answered += other.answered
+        self.billed_nanos += other.billed_nanos
+        self.statuses += other.statuses
+        self.lost += other.lost
+        self.doubled += other.doubled
+        self.misbilled += other.misbilled
+        # Of the whole ledger, and it only grows.
+        self.absorbed_nanos = max(self.absorbed_nanos, other.absorbed_nanos)
+        self.short_s = max(self.short_s, other.short_s)
+        self.quiet_s = max(self.quiet_s, other.quiet_s)
+        self.findings += other.findings
+
     def hold(self) -> None:
         """AssertionError with all findings, if there are any."""
         shown = "\n".join(self.findings[:20])
@@ -60,7 +76,10 @@ async def judge(
     except AssertionError as error:
         verdict.quiet_s = within_s
         verdict.findings.append(str(error))
-    found = await books.read(cluster, [customer.account_id for customer in customers])
+    # What the first and the last of them have in common, all have.
+    nonces = sorted(one.wish.nonce for one in seen)
+    asked = "".join(a for a, _ in takewhile(lambda pair: pair[0] == pair[1], zip(nonces[0], nonces[-1], strict=False)))
+    found = await books.read(cluster, [customer.account_id for customer in customers], asked=asked)
     compare(found, customers, seen, verdict, swallowed=swallowed)
     return verdict
 

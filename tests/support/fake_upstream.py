@@ -4,7 +4,7 @@
 holds (JSON, the fields of Script) says how it is answered; without one it makes as many tokens as it may, of at most
 five bytes each, and says so.
 `GET /tally` tells, by `x-request-id`, what it was sent and what it made; `GET /tally?asking=TEXT` only of the requests
-whose first message is this text.
+whose first message is this text, `GET /tally?from=TEXT` of those whose first message begins with it.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import json
 import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
+from urllib.parse import parse_qs
 
 TOKEN = "tok "
 
@@ -63,9 +64,10 @@ class Entry:
     finished: bool = False
     aborted: bool = False
 
-    def was_asked(self, text: str) -> bool:
-        """Whether its first message is this; any is, where there is no text."""
-        return not text or bool(self.body.get("messages", [{}])[0].get("content") == text)
+    def was_asked(self, wanted: dict[str, list[str]]) -> bool:
+        """Whether its first message is the one of the query, or begins with it."""
+        text = str(self.body.get("messages", [{}])[0].get("content"))
+        return text in wanted.get("asking", [text]) and text.startswith(tuple(wanted.get("from", [""])))
 
 
 class Cut(Exception):
@@ -110,9 +112,11 @@ class Upstream:
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines) if name}
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         if method == "GET":
-            path, _, asking = path.partition("?asking=")
-            tally = {key: asdict(entry) for key, entry in self.tally.items() if entry.was_asked(asking)}
-            await _respond(writer, 200, json.dumps(tally if path == "/tally" else {"data": []}))
+            path, _, query = path.partition("?")
+            wanted = parse_qs(query)
+            found = {key: entry for key, entry in self.tally.items() if path == "/tally" and entry.was_asked(wanted)}
+            told = {key: asdict(entry) for key, entry in found.items()}
+            await _respond(writer, 200, json.dumps(told if path == "/tally" else {"data": []}))
             return True
         body = json.loads(content)
         entry = Entry(path, headers.get("authorization", ""), body)

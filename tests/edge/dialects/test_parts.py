@@ -87,6 +87,12 @@ def test_a_part_waits_for_an_incomplete_call_before_it() -> None:
     ]
 
 
+def test_white_space_after_a_call_does_not_hold_back_the_next() -> None:
+    sorter = sort(call(0, "f", "{}", "1"), call(0, arguments="\n"))
+    steps = sorter.add(msgspec.convert(call(1, "g", "{}", "2"), SpokenDelta))
+    assert [(step.verb, step.part.name) for step in steps] == [(Verb.STOP, "f"), (Verb.START, "g"), (Verb.ADD, "g")]
+
+
 def test_a_call_whose_arguments_never_become_json_holds_nothing_back_at_the_end() -> None:
     sorter = sort(call(0, "f", '{"a":', "1"), call(1, "g", "{}", "2"))
     steps = sorter.close()

@@ -15,6 +15,8 @@ import pytest
 from edge.money import files
 from edge.money.journal import Final, Journal
 from edge.money.store import Changes, Store, UnreadableJournal
+from kit import faults
+from kit.faults import Injected
 from tests.edge.money.world import fill_the_disk, free_the_disk
 
 WRITES = """
@@ -146,6 +148,63 @@ async def test_on_a_full_disk_finals_stay_in_memory_and_are_written_when_there_i
     assert (journal.refuses, landed) == (False, ["kept"])
     assert journal.leases() == {"lease": 7}
     assert [row.request_id for row in journal.batch(10)] == ["kept"]
+
+
+async def test_whatever_keeps_a_transaction_from_being_written_nobody_waits_for_ever(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path)
+    journal.note_lease("lease")
+    landed: list[str] = []
+    faults.enable("edge.journal.before_write=raise:2")
+    try:
+        journal.note_final(Final("one", "lease", 5, b"r", landed=lambda: landed.append("one")))
+        async with asyncio.timeout(5):
+            assert not await journal.commit()
+        assert (journal.refuses, landed, journal.waiting) == (True, [], 1)
+        journal.retry()
+        assert await journal.commit()
+    finally:
+        faults.enable("")
+    assert (journal.refuses, landed, journal.waiting, journal.leases()) == (False, ["one"], 1, {"lease": 5})
+
+
+async def test_an_error_after_the_write_does_not_write_it_twice(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path)
+    journal.note_lease("lease")
+    journal.note_final(final("one"))
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+    faults.enable("edge.journal.after_write=raise:2")
+    try:
+        assert await journal.commit()
+        journal.note_final(final("two"))
+        assert await journal.commit()
+    finally:
+        faults.enable("")
+        asyncio.get_running_loop().set_exception_handler(None)
+    assert [type(error) for error in reported] == [Injected]
+    assert ([row.request_id for row in journal.batch(9)], journal.leases()) == (["one", "two"], {"lease": 10})
+
+
+async def test_an_error_at_the_close_leaves_the_journal_to_whoever_adopts_it(tmp_path: Path) -> None:
+    journal = new_journal(tmp_path)
+    journal.note_lease("lease")
+    journal.note_final(final("one"))
+    faults.enable("edge.journal.after_write=raise")
+    try:
+        with pytest.raises(Injected):
+            journal.close()
+    finally:
+        faults.enable("")
+    adopted = reopened(journal.path)
+    assert ([row.request_id for row in adopted.batch(9)], adopted.leases()) == (["one"], {"lease": 5})
+
+
+def test_a_value_that_does_not_fit_leaves_no_transaction_open(tmp_path: Path) -> None:
+    store = new_journal(tmp_path)._store
+    with pytest.raises(OverflowError):
+        store.write(Changes(finals=[(1, "one", "lease", 1 << 70, b"r")]), now_ns=0)
+    store.write(Changes(finals=[(1, "two", "lease", 5, b"r")]), now_ns=0)
+    assert store.finals(after=0, most=9) == [(1, "two", "lease", 5, b"r")]
 
 
 async def test_a_final_acknowledged_from_memory_lets_go_of_its_hold_and_is_not_shipped_again(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from edge.money import files
 from edge.money.holds import Hold
 from edge.money.path import MoneyPath
 from edge.money.records import Attempt, Record, Status
+from kit import faults
+from kit.faults import Injected
 from privaterouter.usage.v1 import usage_pb2
 from privaterouter.usage.v1.usage_pb2 import UsageRecord
 from tests.edge.money.world import (
@@ -136,6 +138,38 @@ async def test_how_running_requests_stand_is_journaled_and_then_reported_when_it
         assert (made.status, made.cost_nanos) == (Status.OPEN, 11 * CENT)  # the handler's own is left alone
         await end(path, held, made, 4 * CENT)
         await eventually(lambda: _is(made.request_id in world.usage.finals))
+
+
+@pytest.mark.parametrize("mode", ["raise", "drop"])
+async def test_an_error_behind_the_final_record_does_not_reach_who_asked(world: World, mode: str) -> None:
+    account = world.account(100 * CENT)
+    path = world.worker()
+    held = await hold(path, account, 10 * CENT)
+    made = record(account)
+    path.open(held, made)
+    faults.enable(f"edge.finish.after_commit={mode}")
+    try:
+        await end(path, held, made, 3 * CENT)
+    finally:
+        faults.enable("")
+    (row,) = path._journal.batch(10)
+    assert UsageRecord.FromString(row.record) == made.to_proto()
+
+
+async def test_what_fails_while_a_request_is_opened_leaves_nothing_of_it(world: World) -> None:
+    account = world.account(100 * CENT)
+    path = world.worker()
+    held = await hold(path, account, 10 * CENT)
+    faults.enable("edge.open.before_note=raise")
+    try:
+        with pytest.raises(Injected):
+            path.open(held, record(account))
+    finally:
+        faults.enable("")
+    path.release(held)
+    assert await path._journal.commit()
+    assert path._journal.opens() == []
+    assert lease_of(path, account).held == 0
 
 
 async def test_a_young_request_is_not_reported(world: World) -> None:

@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edge.money.records import Status
 from edge.v1.exchange import Patience
-from tests.edge.v1.gateway import Gateway, body, running_gateway
+from tests.edge.v1.gateway import ROUTE, Gateway, body, model, running_gateway
 from tests.edge.v1.test_stream import events, final
 from tests.support.waiting import eventually
 
@@ -116,7 +117,10 @@ async def test_a_client_that_does_not_take_the_end_does_not_keep_a_server_from_s
 
 
 async def test_a_client_that_never_reads_pays_when_its_time_is_over(upstream_url: str) -> None:
-    async with running_gateway(upstream_url, patience=Patience(total_s=2.0, tick_s=0.05)) as gateway:
+    async with running_gateway(upstream_url, patience=Patience(tick_s=0.05)) as gateway:
+        hurried = model("test/chat", routes=(replace(ROUTE, total_timeout_s=2.0),))
+        snapshot = gateway.catalogue.snapshot
+        gateway.catalogue.snapshot = replace(snapshot, models={**snapshot.models, "test/chat": hurried})
         async with deaf(gateway, script=LONG):
             request_id, _ = await held_up(gateway)
             record = await final(gateway)
