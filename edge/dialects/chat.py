@@ -2,6 +2,9 @@
 
 import json
 from collections.abc import Sequence
+from typing import Final
+
+import msgspec
 
 from edge.dialects.errors import chat_failure
 from edge.dialects.translator import About
@@ -10,6 +13,16 @@ from edge.v1.answers import Chunk, read_chunk
 from edge.v1.renaming import rename, rename_event
 from edge.v1.sse import DONE, Event, data_event
 from edge.v1.usage import Usage
+
+
+class _Silence(msgspec.Struct):
+    """The choices of a chunk with all that they say."""
+
+    choices: list[dict[str, object]] | None = None
+
+
+_NOTHING: Final[tuple[object, ...]] = (None, "", {}, [])
+_decode = msgspec.json.Decoder(_Silence).decode
 
 
 class ChatTranslator:
@@ -35,7 +48,7 @@ class ChatTranslator:
 
     def event(self, event: Event, chunk: Chunk) -> bytes:
         """The event under the public name; nothing for the usage chunk, unless it was asked for."""
-        if chunk.has_usage and not chunk.choices and not self._shows_usage:
+        if chunk.has_usage and not self._shows_usage and _is_usage_only(event, chunk):
             return b""
         return rename_event(event, chunk, self._public_name)
 
@@ -58,3 +71,21 @@ class ChatTranslator:
     def failure(self, error: EdgeError) -> bytes:
         """The error, then the marker of the end."""
         return chat_failure(error)
+
+
+def _is_usage_only(event: Event, chunk: Chunk) -> bool:
+    """Whether a chunk with usage says nothing else: it has no choices, or as LiteLLM's one that is empty."""
+    if not chunk.choices:
+        return True
+    if any(choice.finish_reason or choice.text for choice in chunk.choices):
+        return False
+    try:
+        said = _decode(event.data or b"{}").choices or ()
+    except msgspec.MsgspecError:
+        return False
+    return all(
+        value in _NOTHING or (isinstance(value, dict) and all(part in _NOTHING for part in value.values()))
+        for choice in said
+        for name, value in choice.items()
+        if name != "index"
+    )

@@ -13,6 +13,7 @@ import pytest
 
 from edge.v1.endpoints import ENDPOINTS
 from kit.money import NANOS_PER_USD
+from services.auth import proxy as proxy_module
 from services.auth.errors import VirtualKeyRefused
 from services.auth.proxy import Proxy
 from tests.services.auth.fakes import FakeLiteLlm
@@ -22,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 MASTER_KEY = "sk-" + "0123456789abcdef" * 3
 OTHER_KEY = "sk-" + "fedcba9876543210" * 3
 USER = UUID(int=7)
+PATIENCE_S = 60.0
 
 INFERENCE = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"}
 KEY_MANAGEMENT = {"/key/generate", "/key/update", "/key/delete"}
@@ -40,7 +42,15 @@ pytestmark = pytest.mark.timeout(600)
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     with litellm_with_memory(MASTER_KEY) as found:
+        # The first request of each kind has it load more of itself.
+        for path in KEY_MANAGEMENT | INFERENCE:
+            httpx.post(f"{found}{path}", json={}, headers={"authorization": f"Bearer {MASTER_KEY}"}, timeout=120)
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _a_busy_machine_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy_module, "DEADLINE_S", PATIENCE_S)
 
 
 @pytest.fixture
@@ -54,7 +64,7 @@ async def client(url: str, sent: list[httpx.Request]) -> AsyncIterator[httpx.Asy
     async def note(request: httpx.Request) -> None:
         sent.append(request)
 
-    async with httpx.AsyncClient(base_url=url, event_hooks={"request": [note]}) as made:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, event_hooks={"request": [note]}) as made:
         yield made
 
 
@@ -65,7 +75,7 @@ def proxy(client: httpx.AsyncClient) -> Proxy:
 
 async def stored(url: str, api_key_id: UUID) -> list[list[Any]]:
     """What LiteLLM keeps under this alias: budget, period, allowed routes, metadata."""
-    async with httpx.AsyncClient(base_url=url) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client:
         rows = (await client.get("/test/stored")).json()
     return [values for alias, *values in rows if alias == str(api_key_id)]
 
@@ -181,7 +191,7 @@ async def conversation(url: str) -> list[tuple[int, set[str], str | None]]:
         heard.append((answer.status_code, set(said) & {"key", "deleted_keys", "error"}, error.get("param")))
         return said
 
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as http:
         made = await ask("/key/generate", key_alias=alias, metadata={"a": "b"})
         await ask("/key/generate", key_alias=alias, metadata={})
         await ask("/key/update", key=made["key"], max_budget=5, budget_duration="1mo")

@@ -93,6 +93,17 @@ def test_a_stream_is_billed_by_its_usage(carol: Customer, sdk: openai.OpenAI) ->
     until(lambda: billed(carol, chat_nanos(usage)))
 
 
+def test_a_stream_that_did_not_ask_for_usage_shows_none_and_is_billed_all_the_same(
+    carol: Customer, sdk: openai.OpenAI
+) -> None:
+    """LiteLLM sends the usage with a last choice that says nothing, where OpenAI sends none."""
+    chunks = list(sdk.chat.completions.create(model="privaterouter/fast", messages=ASKED, max_tokens=8, stream=True))
+    assert [chunk.usage for chunk in chunks if chunk.usage] == []
+    until(lambda: carol.balance_nanos() < 10**9)
+    (row,) = carol.all_of("/api/usage")
+    assert (row["output_tokens"], row["estimated"]) == (8, False)
+
+
 def test_an_embedding_is_billed_by_its_usage(carol: Customer, sdk: openai.OpenAI) -> None:
     answer = sdk.embeddings.create(model="privaterouter/embed", input=[PROMPT, "short"])
     assert (answer.model, len(answer.data)) == ("privaterouter/embed", 2)

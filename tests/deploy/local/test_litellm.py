@@ -19,6 +19,7 @@ from edge.upstream.adapters import extra_fields
 from services.catalog import seed_data
 from services.catalog.rows import ModelKind
 from tests.support.litellm import lend_to
+from tests.support.stack import privaterouter
 
 MASTER_KEY = "sk-" + "0123456789abcdef" * 3
 # Python reads this at its start: it notes whom the process looks up and connects to.
@@ -93,6 +94,16 @@ def test_an_environment_counts_as_installed_until_its_lock_changes(
     lock.unlink()
     with pytest.raises(StackError, match="run this from a clone, or set UPSTREAM_BASE_URL"):
         litellm_install.begin(environment, log=tmp_path / "install.log")
+
+
+def test_a_stack_whose_litellm_cannot_be_installed_says_so_with_the_log_and_may_try_again(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    nowhere = {"UV_OFFLINE": "1", "UV_CACHE_DIR": str(tmp_path / "empty")}
+    refused = privaterouter("up", home=home, UPSTREAM_KIND="litellm", **nowhere)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Installing LiteLLM (this first time only; ")
+    assert f"Its log: {home / 'logs' / 'litellm-install.log'}" in refused.stderr
+    assert not litellm_install.is_installed(home / "litellm" / "venv")
 
 
 class Model(BaseHTTPRequestHandler):

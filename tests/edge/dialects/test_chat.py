@@ -24,6 +24,29 @@ def test_chunks_keep_all_but_the_models_name(shows_usage: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    "choice, is_shown",
+    [
+        ({"index": 0, "delta": {}}, False),
+        ({"index": 0}, False),
+        ({"index": 0, "delta": {"content": None, "role": None}, "finish_reason": None, "logprobs": None}, False),
+        ({"index": 0, "text": ""}, False),
+        ({"index": 0, "delta": {}, "finish_reason": "stop"}, True),
+        ({"index": 0, "delta": {"content": "a"}}, True),
+        ({"index": 0, "delta": {"audio": {"data": "x"}}}, True),
+        ({"index": 0, "delta": {}, "logprobs": {"content": []}}, False),
+        ({"index": 0, "delta": {}, "logprobs": {"content": [{"token": "a"}]}}, True),
+        ({"index": 0, "text": "a"}, True),
+    ],
+)
+def test_a_usage_chunk_whose_choice_is_empty_is_one_of_usage_only(choice: dict[str, object], is_shown: bool) -> None:
+    """LiteLLM sends such a choice with the usage."""
+    saying = make_chat_translator(ABOUT, is_chat=True, shows_usage=False)
+    sent = USAGE_CHUNK | {"choices": [choice]}
+    expected = [sent | {"model": "privaterouter/fast"}] if is_shown else []
+    assert tell(saying, [stream_of([sent])]) == stream_of(expected)
+
+
+@pytest.mark.parametrize(
     "is_chat, kind, empty", [(True, "chat.completion.chunk", {"delta": {}}), (False, "text_completion", {"text": ""})]
 )
 def test_answers_are_cut_as_an_upstream_does(is_chat: bool, kind: str, empty: dict[str, object]) -> None:
