@@ -18,7 +18,7 @@ RULES = {
     "R3": "what is leased is what remains of the leases",
     "R4": "every record is charged what it costs, and no other",
     "R5": "no lease is left 60 s after it could be released",
-    "R6": "where nothing goes on, nothing is leased or open",
+    "R6": "where nothing goes on, nothing is left or waiting",
 }
 
 
