@@ -146,6 +146,15 @@ async def change_charge(money: MoneyServices, owner: Owner, request_id: str, nan
     ):
         await money.admin.execute(statement, request_id, nanos)
     await give(money, owner, -nanos)
+    await uncharge(money, owner, -nanos)
+
+
+async def uncharge(money: MoneyServices, owner: Owner, nanos: int) -> None:
+    await money.admin.execute(
+        "UPDATE billing.key_months SET charged_nanos = charged_nanos - $2 WHERE api_key_id = $1::text::uuid",
+        owner.api_key_id,
+        nanos,
+    )
 
 
 async def give(money: MoneyServices, owner: Owner, nanos: int) -> None:
@@ -165,6 +174,7 @@ async def a_charge_is_lost(money: MoneyServices, owner: Owner, request_id: str) 
             request_id,
         )
     await give(money, owner, COST)
+    await uncharge(money, owner, COST)
     return COST, 0, "used, but not charged and not on its way"
 
 
