@@ -37,7 +37,7 @@ _LEDGER_CHECKS = {
 _PARTS = {
     billing_pb2.LEDGER_PART_TRANSACTIONS: ("R1",),
     billing_pb2.LEDGER_PART_ACCOUNTS: ("R2", "R3"),
-    billing_pb2.LEDGER_PART_API_KEYS: ("R3",),
+    billing_pb2.LEDGER_PART_API_KEYS: ("R2", "R3"),
     billing_pb2.LEDGER_PART_LEASES: ("R3",),
 }
 _LEASE_CHECKS = {

@@ -14,11 +14,11 @@ MOST_SHOWN = 20
 
 RULES = {
     "R1": "the entries of each transaction sum to 0",
-    "R2": "what is posted is the sum of the account's entries",
+    "R2": "what is posted or charged is the sum of its entries",
     "R3": "what is leased is what remains of the leases",
     "R4": "every record is charged what it costs, and no other",
     "R5": "no lease is left 60 s after it could be released",
-    "R6": "where nothing goes on, nothing is leased or open",
+    "R6": "where nothing goes on, nothing is left or waiting",
 }
 
 

@@ -126,7 +126,9 @@ class Shipper:
         return {request_id: self._reports.pop(request_id) for request_id in list(self._reports)[:most]}
 
     async def _send(self, finals: list[Final], reports: dict[str, bytes]) -> None:
-        request = usage_pb2.RecordUsageRequest(worker_id=self._journal.worker_id, alive=self._alive)
+        request = usage_pb2.RecordUsageRequest(
+            worker_id=self._journal.worker_id, alive=self._alive, journal_rows=self._journal.waiting - len(finals)
+        )
         # Reports first: of the same request the later one counts.
         for record in (*reports.values(), *(final.record for final in finals)):
             request.records.add().MergeFromString(record)

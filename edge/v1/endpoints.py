@@ -16,6 +16,7 @@ from edge.lookup.catalogue import Model
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
 from edge.v1.denied import refuse_denied
 from edge.v1.envelope import Envelope, read_request
+from edge.v1.metadata import check_metadata
 from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, Inputs, decode
 
 
@@ -80,6 +81,7 @@ def _read_embedding(body: bytes) -> Question:
 def _envelope(body: bytes, *, but_for: str = "") -> Envelope:
     envelope = read_request(body)
     refuse_denied(name for name in envelope.raw if name != but_for)
+    check_metadata(envelope.raw)
     return envelope
 
 

@@ -1,11 +1,12 @@
 """The audit of the books: R1 to R3, recomputed page by page from entries and leases.
 
-R1: the entries of a transaction sum to 0. R2: what is posted to an account is the sum of its entries. R3: what is
-leased, of accounts and of keys, is what remains of their leases.
+R1: the entries of a transaction sum to 0. R2: what is posted to an account is the sum of its entries, and what a key
+was charged in a month the sum of its charges. R3: what is leased, of both, is what remains of their leases.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum, StrEnum, auto
 from uuid import UUID
@@ -14,9 +15,12 @@ from kit.database import Connection
 from kit.errors import InvalidArgument
 from kit.ids import parse_uuid
 from services.billing import store_audit
-from services.billing.store_audit import Entries
+from services.billing.store_audit import Entries, KeyBalance
 
 FIRST = UUID(int=0)
+
+Months = Counter[date]
+"""Nano-dollars by month."""
 
 
 class Part(Enum):
@@ -61,6 +65,8 @@ class Sums:
     """What accounts' entries were found to sum to, up to a transaction each; the ledger only grows, so it stays so."""
 
     known: dict[UUID, tuple[UUID, int]]
+    known_keys: dict[UUID, tuple[UUID, Months]] = field(default_factory=dict)
+    """The same of the charges of keys, by month."""
     settled_id: UUID
     """No transaction with a lower id can come any more."""
 
@@ -79,7 +85,7 @@ async def audit(
         case Part.ACCOUNTS:
             return await _accounts(connection, _after(token), since=since, limit=limit, sums=sums)
         case Part.API_KEYS:
-            return await _api_keys(connection, token, since=since, limit=limit)
+            return await _api_keys(connection, token, since=since, limit=limit, sums=sums)
         case Part.LEASES:
             return await _leases(connection, max(_after(token), since or FIRST), limit=limit)
 
@@ -141,19 +147,63 @@ async def _accounts(
     return Audited(checked=len(ids), mismatches=mismatches, next_token=_next(ids, limit))
 
 
-async def _api_keys(connection: Connection, token: str, *, since: UUID | None, limit: int) -> Audited:
+async def _api_keys(
+    connection: Connection, token: str, *, since: UUID | None, limit: int, sums: Sums | None
+) -> Audited:
     months = await store_audit.key_months(connection, _after_month(token), since=since, limit=limit)
-    wrong = await store_audit.wrong_key_balances(connection, months)
-    mismatches = [
-        _leased(
-            f"api_key/{found.api_key_id}/{found.month:%Y-%m}",
-            expected=found.remainders_nanos,
-            actual=found.leased_nanos,
-        )
-        for found in wrong
-    ]
+    balances = await store_audit.key_balances(connection, months)
+    charged = await _charged(connection, balances, sums)
+    mismatches = []
+    for found in balances:
+        subject = f"api_key/{found.api_key_id}/{found.month:%Y-%m}"
+        charged_nanos = charged[found.api_key_id][found.month]
+        if found.charged_nanos != charged_nanos:
+            mismatches.append(
+                Mismatch(
+                    check=Check.POSTED,
+                    subject=subject,
+                    expected_nanos=charged_nanos,
+                    actual_nanos=found.charged_nanos,
+                    detail="what the key was charged in this month is not the sum of its charges",
+                )
+            )
+        if found.leased_nanos != found.remainders_nanos:
+            mismatches.append(_leased(subject, expected=found.remainders_nanos, actual=found.leased_nanos))
     next_token = f"{months[-1][0]}/{months[-1][1]}" if len(months) == limit else ""
     return Audited(checked=len(months), mismatches=mismatches, next_token=next_token)
+
+
+async def _charged(connection: Connection, balances: list[KeyBalance], sums: Sums | None) -> dict[UUID, Months]:
+    """What these keys were charged, as their charges say."""
+    keys = {row.api_key_id for row in balances}
+    known = sums.known_keys if sums else {}
+    settled_id = sums.settled_id if sums else FIRST
+    charged, settled = await _sum_charges(connection, keys, known=known, settled_id=settled_id)
+    if doubtful := _not_charged_so(balances, charged) & known.keys():  # what was known may be what is wrong
+        again, settled_again = await _sum_charges(connection, doubtful, known={}, settled_id=settled_id)
+        charged, settled = charged | again, settled | settled_again
+    if sums:
+        right = keys - _not_charged_so(balances, charged)
+        sums.known_keys.update({api_key_id: (settled_id, settled[api_key_id]) for api_key_id in right})
+    return charged
+
+
+async def _sum_charges(
+    connection: Connection, keys: Collection[UUID], *, known: Mapping[UUID, tuple[UUID, Months]], settled_id: UUID
+) -> tuple[dict[UUID, Months], dict[UUID, Months]]:
+    """What each of the keys was charged, in all and up to a transaction; `known` spares reading old charges."""
+    nothing: tuple[UUID, Months] = (FIRST, Counter())
+    charged = {api_key_id: known.get(api_key_id, nothing)[1].copy() for api_key_id in keys}
+    settled = {api_key_id: months.copy() for api_key_id, months in charged.items()}
+    known_ids = {api_key_id: known.get(api_key_id, nothing)[0] for api_key_id in keys}
+    for row in await store_audit.key_charges(connection, known_ids, settled_id=settled_id):
+        charged[row.api_key_id][row.month] += row.nanos
+        settled[row.api_key_id][row.month] += row.settled_nanos
+    return charged, settled
+
+
+def _not_charged_so(balances: list[KeyBalance], charged: Mapping[UUID, Months]) -> set[UUID]:
+    return {row.api_key_id for row in balances if row.charged_nanos != charged[row.api_key_id][row.month]}
 
 
 async def _leases(connection: Connection, after: UUID, *, limit: int) -> Audited:

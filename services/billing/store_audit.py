@@ -57,12 +57,23 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class KeyBalance:
-    """What is leased of a key's month as it is stored, and as its leases say."""
+    """A key's month as it is stored, and as its leases say."""
 
     api_key_id: UUID
     month: date
+    charged_nanos: int
     leased_nanos: int
     remainders_nanos: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCharges:
+    """What a key was charged in a month; `settled_nanos` is the part up to the transaction that was asked for."""
+
+    api_key_id: UUID
+    month: date
+    nanos: int
+    settled_nanos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,26 +194,48 @@ async def key_months(
     return [(row[0], row[1]) for row in rows]
 
 
-async def wrong_key_balances(connection: Connection, key_months: Sequence[tuple[UUID, date]]) -> list[KeyBalance]:
-    """Which of these keys' months say that something else is leased than their leases."""
+async def key_balances(connection: Connection, key_months: Sequence[tuple[UUID, date]]) -> list[KeyBalance]:
+    """These keys' months; one that is not stored has nothing."""
     rows = await connection.fetch(
         f"""
-        SELECT * FROM (
-            SELECT api_key_id, month, COALESCE(k.leased_nanos, 0) AS leased_nanos, COALESCE(l.nanos, 0) AS nanos
-            FROM unnest($1::uuid[], $2::date[]) AS wanted (api_key_id, month)
-            LEFT JOIN billing.key_months k USING (api_key_id, month)
-            LEFT JOIN (
-                SELECT api_key_id, month, sum({_REMAINDER})::bigint AS nanos FROM billing.leases
-                WHERE state <> 'released' GROUP BY api_key_id, month
-            ) AS l USING (api_key_id, month)
-        ) AS judged
-        WHERE leased_nanos <> nanos ORDER BY api_key_id, month
+        SELECT api_key_id, month, COALESCE(k.charged_nanos, 0), COALESCE(k.leased_nanos, 0), COALESCE(l.nanos, 0)
+        FROM unnest($1::uuid[], $2::date[]) AS wanted (api_key_id, month)
+        LEFT JOIN billing.key_months k USING (api_key_id, month)
+        LEFT JOIN (
+            SELECT api_key_id, month, sum({_REMAINDER})::bigint AS nanos FROM billing.leases
+            WHERE state <> 'released' GROUP BY api_key_id, month
+        ) AS l USING (api_key_id, month)
+        ORDER BY api_key_id, month
         """,
         [api_key_id for api_key_id, _ in key_months],
         [month for _, month in key_months],
         timeout=LONGEST_S,
     )
     return [KeyBalance(*row) for row in rows]
+
+
+async def key_charges(connection: Connection, known_ids: Mapping[UUID, UUID], *, settled_id: UUID) -> list[KeyCharges]:
+    """What these keys were charged after a transaction each, by the month that a charge belongs to.
+
+    That is its lease's, where that is one of the same account and key, else the month in which it was booked.
+    """
+    rows = await connection.fetch(
+        """
+        SELECT t.api_key_id, COALESCE(l.month, date_trunc('month', t.create_time AT TIME ZONE 'UTC')::date),
+               -sum(t.amount_nanos)::bigint, COALESCE(-sum(t.amount_nanos) FILTER (WHERE t.id <= $3), 0)::bigint
+        FROM unnest($1::uuid[], $2::uuid[]) AS known (api_key_id, transaction_id)
+        JOIN billing.ledger_transactions t
+            ON t.kind = 'charge' AND t.api_key_id = known.api_key_id AND t.id > known.transaction_id
+        LEFT JOIN billing.leases l
+            ON (l.lease_id, l.account_id, l.api_key_id) = (t.lease_id, t.account_id, t.api_key_id)
+        GROUP BY 1, 2
+        """,
+        list(known_ids),
+        list(known_ids.values()),
+        settled_id,
+        timeout=LONGEST_S,
+    )
+    return [KeyCharges(*row) for row in rows]
 
 
 async def lease_ids(connection: Connection, after: UUID, *, limit: int) -> list[UUID]:

@@ -102,6 +102,7 @@ ledger_transactions = Table(
     Column("record_time", DateTime(timezone=True)),
     UniqueConstraint("request_id", "revision", name="ledger_transactions_request_key"),
     Index("ledger_transactions_account_idx", "account_id", "id"),
+    Index("ledger_transactions_api_key_idx", "api_key_id", "id", postgresql_where=text("kind = 'charge'")),
     Index("ledger_transactions_record_time_idx", "record_time", "request_id", postgresql_where=text("kind = 'charge'")),
     Index(
         "ledger_transactions_ref_idx",

@@ -60,7 +60,8 @@ class Watch:
         """One round over what is new since the one before; what it found. Unavailable when the database is."""
         now = self._clock()
         known = self._sums.known if len(self._sums.known) <= MOST_KNOWN else {}
-        self._sums = Sums(known=known, settled_id=lowest_id(now - OVERLAP))
+        known_keys = self._sums.known_keys if len(self._sums.known_keys) <= MOST_KNOWN else {}
+        self._sums = Sums(known=known, known_keys=known_keys, settled_id=lowest_id(now - OVERLAP))
         found: list[Mismatch] = []
         checked = 0
         for part in Part:

@@ -45,13 +45,20 @@ def read(messages: Iterable[pb.UsageRecord], worker_id: UUID) -> list[Report]:
 
 
 async def take(
-    connection: Connection, reports: Sequence[Report], *, worker_id: UUID, alive: bool, now: datetime
+    connection: Connection,
+    reports: Sequence[Report],
+    *,
+    worker_id: UUID,
+    alive: bool,
+    journal_rows: int,
+    now: datetime,
 ) -> Taken:
-    """Stores what is new of a worker's reports.
+    """Stores what is new of a worker's reports; `journal_rows` more wait in its journal.
 
     Unavailable when another call, in the name of another worker, is storing one of these requests.
     """
-    await store_workers.note(connection, worker_id, now, alive=alive)
+    # A number that makes no sense must not hold up the records.
+    await store_workers.note(connection, worker_id, now, alive=alive, journal_rows=max(journal_rows, 0))
     counted = counting([report.record for report in reports if report.record])
     known = await store.known_records(connection, counted) if counted else {}
     judged = {request_id: judge(known.get(request_id), record, now=now) for request_id, record in counted.items()}

@@ -1,6 +1,6 @@
-"""Leases that should be gone: R5, overdue for release, and R6, left although nothing goes on.
+"""What should be gone: R5, leases that are overdue for release, and R6, what is left although nothing goes on.
 
-A lease that is found once may be just about to be released: only one that is found again later counts.
+What is found once may be just about to go, such as a lease before its release: only what is found again later counts.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -13,7 +13,7 @@ from kit.database import Database
 from kit.ids import time_of
 from privaterouter.billing.v1 import billing_pb2 as billing
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
-from services.usage import store_reconcile
+from services.usage import store_reconcile, store_workers
 from services.usage.reconcile import TIMEOUT_S, Check, Mismatch
 from services.usage.store_reconcile import Traffic
 
@@ -38,7 +38,7 @@ class Leftovers:
 
 
 class LeftLeases:
-    """Looks for leases that are left; knows for how long this process could have heard of workers."""
+    """Looks for what is left; knows for how long this process could have heard of workers."""
 
     def __init__(
         self,
@@ -65,8 +65,10 @@ class LeftLeases:
         now = self._now()
         async with self._database.reader() as connection:
             traffic = await store_reconcile.traffic(connection)
+            journals = await store_workers.waiting_rows(connection)
         idle = assume_idle or _is_quiet(traffic, now)
         mismatches = _unfinished(traffic) if assume_idle else []
+        mismatches += [_waiting(worker_id, rows) for worker_id, rows in journals.items() if idle]
         looked = 0
         async for page in self._unreleased(None if idle else round(GRACE.total_seconds() * 1_000)):
             looked += len(page)
@@ -126,6 +128,16 @@ def _unfinished(traffic: Traffic) -> list[Mismatch]:
         for subject, (count, what) in counts.items()
         if count
     ]
+
+
+def _waiting(worker_id: UUID, rows: int) -> Mismatch:
+    return Mismatch(
+        check=Check.IDLE,
+        subject=f"worker/{worker_id}",
+        expected_nanos=0,
+        actual_nanos=0,
+        detail=f"{rows} records wait in its journal, as it said last",
+    )
 
 
 def _should_be_closed(lease: billing.UnreleasedLease, now: datetime) -> bool:

@@ -58,7 +58,10 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
             raise InvalidArgument(f"more than {intake.MOST_RECORDS} records", field="records")
         reports = intake.read(request.records, worker_id)
         async with self._database.transaction() as connection:
-            taken = await intake.take(connection, reports, worker_id=worker_id, alive=request.alive, now=self._now())
+            taken = await intake.take(
+                connection, reports, worker_id=worker_id, alive=request.alive, journal_rows=request.journal_rows,
+                now=self._now(),
+            )  # fmt: skip
             await fault_async("usage.record.before_commit")
         await fault_async("usage.record.after_commit")
         if taken.charged:

@@ -120,6 +120,7 @@ workers = Table(
     metadata,
     Column("worker_id", Uuid, primary_key=True),
     Column("last_seen", DateTime(timezone=True), nullable=False),
+    Column("journal_rows", BigInteger, nullable=False, server_default=text("0")),
 )
 
 idempotency_keys = Table(

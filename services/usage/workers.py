@@ -1,7 +1,7 @@
 """Lost workers: who has been silent for how long, and the end of what they left open."""
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from prometheus_client import Counter, Gauge
@@ -13,6 +13,8 @@ from kit.logs import get_logger
 from services.usage import intake, store, store_outbox, store_workers
 
 _LONGEST_STEP_S = 5.0
+_JOURNALS_REMEMBERED = timedelta(days=1)
+"""So long a check tells of records that wait in the journal of a worker that is gone."""
 
 log = get_logger()
 _interrupted = Counter("usage_interrupted_records", "Open records ended because their worker was lost.")
@@ -85,7 +87,7 @@ class LostWorkers:
         drained = await self._end({**{worker_id: seen.get(worker_id) for worker_id in lost}, **forgotten})
         if gone := {worker_id: since for worker_id, since in forgotten.items() if worker_id not in expired}:
             async with self._database.transaction() as connection:
-                await store_workers.forget(connection, gone)
+                await store_workers.forget(connection, gone, waited_since=self._now() - _JOURNALS_REMEMBERED)
         _silence.set(max((silence_s[worker_id] for worker_id in expired if worker_id not in drained), default=0))
         return drained & lost
 

@@ -50,11 +50,11 @@ async def test_clean_books_are_status_0(money: MoneyServices, tmp_path: Path) ->
     assert told.stdout.splitlines() == [
         "CHECK  RULE                                                 LOOKED AT  RESULT",
         "R1     the entries of each transaction sum to 0             4          ok",
-        "R2     what is posted is the sum of the account's entries   1          ok",
+        "R2     what is posted or charged is the sum of its entries  2          ok",
         "R3     what is leased is what remains of the leases         2          ok",
         "R4     every record is charged what it costs, and no other  3          ok",
         "R5     no lease is left 60 s after it could be released     0          ok",
-        "R6     where nothing goes on, nothing is leased or open     0          ok",
+        "R6     where nothing goes on, nothing is left or waiting    0          ok",
     ]
     document = json.loads((await run(tmp_path, "reconcile", "--all", "--json", money=money)).stdout)
     assert (document["clean"], document["from_time"]) == (True, None)
@@ -64,10 +64,10 @@ async def test_clean_books_are_status_0(money: MoneyServices, tmp_path: Path) ->
         "parked_charges": 0,
         "oldest_waiting_time": None,
     }
-    assert by_check(document) == {"R1": (4, 0), "R2": (1, 0), "R3": (2, 0), "R4": (3, 0), "R5": (0, 0), "R6": (0, 0)}
+    assert by_check(document) == {"R1": (4, 0), "R2": (2, 0), "R3": (2, 0), "R4": (3, 0), "R5": (0, 0), "R6": (0, 0)}
     assert by_check(json.loads((await run(tmp_path, "ledger", "verify", "--json", money=money)).stdout)) == {
         "R1": (4, 0),
-        "R2": (1, 0),
+        "R2": (2, 0),
         "R3": (2, 0),
     }
 
@@ -132,6 +132,22 @@ async def test_a_backlog_is_told_and_is_right_unless_nothing_should_go_on(money:
     idle = await run(tmp_path, "reconcile", "--idle", money=money)
     assert idle.returncode == 1
     assert "2 charges wait for billing" in idle.stdout
+
+
+async def test_records_that_an_edge_has_left_in_its_journal_are_status_1_and_told(
+    money: MoneyServices, tmp_path: Path
+) -> None:
+    worker = await money.admin.fetchval("UPDATE usage.workers SET journal_rows = 3 RETURNING worker_id::text")
+    told = await run(tmp_path, "reconcile", money=money)
+    assert told.returncode == 1
+    assert [line.split()[-1] for line in told.stdout.splitlines()[1:7]] == [*5 * ["ok"], "wrong"]
+    assert told.stdout.splitlines()[-1].split(maxsplit=4) == [
+        "R6",
+        f"worker/{worker}",
+        "0",
+        "0",
+        "3 records wait in its journal, as it said last",
+    ]
 
 
 @pytest.mark.parametrize("away", ["BILLING_ADDR", "USAGE_ADDR"])

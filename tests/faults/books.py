@@ -11,6 +11,7 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
+from privaterouter.billing.v1 import billing_pb2
 from tests.faults.cluster import EDGES, Cluster
 
 QUIET_WITHIN_S = 60.0
@@ -195,3 +196,20 @@ async def read(cluster: Cluster, account_ids: Collection[str], *, asked: str = "
         absorbed_nanos=absorbed,
         unbalanced=unbalanced,
     )
+
+
+async def charges(cluster: Cluster, account_ids: Collection[str]) -> list[billing_pb2.Charge]:
+    """Every charge of these accounts as it is in the ledger; of a revision, that is the difference."""
+    connection = await cluster.connect()
+    try:
+        rows = await connection.fetch(
+            """
+            SELECT request_id::text, revision, account_id::text, api_key_id::text,
+                   coalesce(lease_id::text, '') AS lease_id, -amount_nanos AS amount_nanos
+            FROM billing.ledger_transactions WHERE kind = 'charge' AND account_id = ANY($1)
+            """,
+            [UUID(account_id) for account_id in account_ids],
+        )
+    finally:
+        await connection.close()
+    return [billing_pb2.Charge(**row) for row in rows]

@@ -80,6 +80,7 @@ class Cluster:
         self._valkey = Valkey(directory / "valkey")
         self._children: dict[str, Child] = {}
         self._templates: dict[str, Template] = {}
+        self._altered: dict[str, bool] = {}
         self._starts = 0
         # The kernel ends children with the thread that started them: one thread, for as long as the cluster.
         self._starter = ThreadPoolExecutor(1, thread_name_prefix="starter")
@@ -172,6 +173,7 @@ class Cluster:
         """Starts a service or an edge without waiting for it."""
         environment = {**self._environment(name), **settings, "FAULTS": faults}
         self._starts += 1
+        self._altered[name] = bool(faults or settings)
         log = log or self.directory / f"{name}.{self._starts:05}.log"
         await self._in_starter(self._launch, name, environment, log)
 
@@ -180,6 +182,12 @@ class Cluster:
         dead = self.dead()
         for names in ({"postgres", "valkey"}, {*SERVICES, *EDGES}):
             await asyncio.gather(*(self.start(name) for name in dead if name in names))
+
+    async def restore(self) -> None:
+        """Takes back whatever a test has done: to links, and to processes, which run again as they first did."""
+        self.heal()
+        await asyncio.gather(*(self.stop(name) for name, altered in self._altered.items() if altered))
+        await self.revive()
 
     def dead(self) -> list[str]:
         """The processes that do not run, servers first."""

@@ -21,10 +21,9 @@ async def running() -> AsyncIterator[Cluster]:
 
 @pytest_asyncio.fixture(loop_scope="package")
 async def cluster(running: Cluster) -> AsyncIterator[Cluster]:
-    """The whole system, healthy at the beginning and again at the end."""
+    """The whole system, healthy at the beginning and again at the end, even of a test that fails midway."""
     yield running
-    running.heal()
-    await running.revive()
+    await running.restore()
     await send_home()
 
 

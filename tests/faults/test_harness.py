@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.clients import any_wish
+from tests.faults.cluster import Cluster
 from tests.faults.driver import randomness
 from tests.faults.links import Link
 from tests.faults.office import Customer
@@ -99,6 +100,24 @@ async def test_a_delay_and_a_narrow_link_take_their_time(tmp_path: Path) -> None
             await reader.readexactly(5)
             assert asyncio.get_running_loop().time() - begun_s >= 0.09
             writer.close()
+
+
+@pytest.mark.asyncio(loop_scope="package")
+async def test_what_a_test_leaves_altered_is_put_back(cluster: Cluster, tmp_path: Path) -> None:
+    """An edge with another journal, a service that fails: a test may break off between the two."""
+    edges, others = cluster.journal_dir("edge-b"), ("edge-a", "billing")
+    await cluster.stop("edge-b")
+    await cluster.start("edge-b", EDGE_JOURNAL_DIR=str(tmp_path))
+    cluster.kill("usage")
+    await cluster.start("usage", faults="usage.record.before_commit=raise:2")
+    untouched = [cluster.pid(name) for name in others]
+    assert [len([*where.glob("*.journal")]) for where in (edges, tmp_path)] == [1, 1]
+    await cluster.restore()
+    assert [len([*where.glob("*.journal")]) for where in (edges, tmp_path)] == [2, 0]
+    again = [cluster.pid(name) for name in ("edge-b", "usage")]
+    await cluster.restore()
+    assert [cluster.pid(name) for name in ("edge-b", "usage")] == again
+    assert [cluster.pid(name) for name in others] == untouched
 
 
 def test_the_same_seed_makes_the_same_requests() -> None:

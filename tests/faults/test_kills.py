@@ -112,23 +112,14 @@ async def test_calls_that_fail_again_and_again(cluster: Cluster, office: Office,
 
 async def replay(run: Run, office: Office) -> None:
     """Settles every charge twice more, out of order, among others that make no sense: those alone are refused."""
-    found = await books.read(run.cluster, [customer.account_id for customer in run.customers])
     asked: list[tuple[billing_pb2.Charge, str]] = []
-    for record in found.records.values():
-        if record.cost_nanos and record.revision == 1:
-            known = billing_pb2.Charge(
-                request_id=record.request_id,
-                revision=1,
-                account_id=record.account_id,
-                api_key_id=run.customers[0].api_key_ids[0],
-                amount_nanos=record.cost_nanos,
-            )
-            other, unknown = billing_pb2.Charge(), billing_pb2.Charge()
-            other.CopyFrom(known)
-            other.amount_nanos += 1
-            unknown.CopyFrom(known)
-            unknown.account_id, unknown.request_id = str(uuid4()), str(uuid4())
-            asked += [(known, "KNOWN"), (known, "KNOWN"), (other, "CONFLICT"), (unknown, "UNKNOWN_ACCOUNT")]
+    for known in await books.charges(run.cluster, [customer.account_id for customer in run.customers]):
+        other, unknown = billing_pb2.Charge(), billing_pb2.Charge()
+        other.CopyFrom(known)
+        other.amount_nanos *= 2
+        unknown.CopyFrom(known)
+        unknown.account_id, unknown.request_id = str(uuid4()), str(uuid4())
+        asked += [(known, "KNOWN"), (known, "KNOWN"), (other, "CONFLICT"), (unknown, "UNKNOWN_ACCOUNT")]
     assert asked
     run.rng.shuffle(asked)
     for start in range(0, len(asked), 500):

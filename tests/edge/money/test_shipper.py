@@ -1,7 +1,11 @@
 """Shipping: soon, in batches, one at a time, until acknowledged."""
 
 import asyncio
+import sqlite3
 import time
+from dataclasses import replace
+
+import pytest
 
 from edge.money.journal import Final, Journal
 from edge.money.records import Status
@@ -134,14 +138,43 @@ async def test_of_the_same_request_the_final_stands_behind_the_report(world: Wor
     journal.close()
 
 
+async def test_each_call_says_how_many_records_wait_beyond_it(world: World) -> None:
+    journal = new_journal(world)
+    for _ in range(5):
+        journal.note_final(final())
+    await journal.commit()
+    world.usage.faults.lose_answers = 1
+    await Shipper(world.usage_stub, journal, pace=replace(world.pace, ship_most=2), alive=True).drain()
+    told = [(len(batch.records), batch.journal_rows) for batch in world.usage.batches]
+    assert told == [(2, 3), (2, 3), (2, 1), (1, 0)]
+    journal.close()
+
+
+async def test_records_that_could_not_be_written_wait_as_well(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = new_journal(world)
+    journal.note_final(final())
+    await journal.commit()
+    with monkeypatch.context() as broken:
+        broken.setattr(journal._store, "write", _full)
+        journal.note_final(final())
+        assert not await journal.commit()
+        await Shipper(world.usage_stub, journal, pace=replace(world.pace, ship_most=1), alive=True).drain()
+    assert [batch.journal_rows for batch in world.usage.batches] == [1, 0]
+    journal.close()
+
+
 async def test_a_silent_worker_gives_signs_of_life(world: World) -> None:
     async with world.running(life_s=0.05):
         await eventually(lambda: _is(len(world.usage.batches) >= 4))
-    assert all(batch.alive and not batch.records for batch in world.usage.batches)
+    assert all((batch.alive, len(batch.records), batch.journal_rows) == (True, 0, 0) for batch in world.usage.batches)
 
 
 def new_journal(world: World) -> Journal:
     return Journal.create(world.directory, "w", synchronous="off", limit_bytes=1 << 30, now_ns=time.time_ns)
+
+
+def _full(*_: object, **__: object) -> None:
+    raise sqlite3.OperationalError("database or disk is full")
 
 
 async def _is(value: bool) -> bool:

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import grpc
 import pytest
@@ -90,6 +91,7 @@ async def first(world: World, query: str, *arguments: str) -> str:
     return str(await world.admin.fetchval(query, *arguments))
 
 
+A_TOP_UP = "SELECT id FROM billing.ledger_transactions WHERE kind = 'top_up' AND account_id = $1::text::uuid"
 A_CHARGE = "SELECT id FROM billing.ledger_transactions WHERE kind = 'charge' AND account_id = $1::text::uuid LIMIT 1"
 
 Spoil = Callable[[World, Owner], Awaitable[tuple[str, str, int, int]]]
@@ -106,16 +108,16 @@ async def an_entry_of_the_house_is_changed(world: World, owner: Owner) -> tuple[
 
 
 async def a_transaction_says_another_amount(world: World, owner: Owner) -> tuple[str, str, int, int]:
-    charge = await first(world, A_CHARGE, owner.account_id)
+    top_up = await first(world, A_TOP_UP, owner.account_id)
     amount = int(
         await first(
             world,
             "UPDATE billing.ledger_transactions SET amount_nanos = amount_nanos - 3"
             " WHERE id = $1::text::uuid RETURNING amount_nanos",
-            charge,
+            top_up,
         )
     )
-    return "ENTRIES", f"transaction/{charge}", amount, amount + 3
+    return "ENTRIES", f"transaction/{top_up}", amount, amount + 3
 
 
 async def a_transaction_has_no_entries(world: World, owner: Owner) -> tuple[str, str, int, int]:
@@ -154,6 +156,23 @@ async def less_is_leased_of_a_key_than_it_was_lent(world: World, owner: Owner) -
     return "LEASED", f"api_key/{owner.api_key_id}/2026-05", 23 * CENT, 23 * CENT - 9
 
 
+async def a_key_was_charged_something_else(world: World, owner: Owner) -> tuple[str, str, int, int]:
+    await world.admin.execute(
+        "UPDATE billing.key_months SET charged_nanos = charged_nanos + 9 WHERE api_key_id = $1::text::uuid",
+        owner.api_key_id,
+    )
+    return "POSTED", f"api_key/{owner.api_key_id}/2026-05", 8 * CENT, 8 * CENT + 9
+
+
+async def a_key_that_was_never_charged_says_it_was(world: World, owner: Owner) -> tuple[str, str, int, int]:
+    api_key_id = some_id()
+    await world.lease(replace(owner, api_key_id=api_key_id), CENT)
+    await world.admin.execute(
+        "UPDATE billing.key_months SET charged_nanos = 1 WHERE api_key_id = $1::text::uuid", api_key_id
+    )
+    return "POSTED", f"api_key/{api_key_id}/2026-05", 0, 1
+
+
 async def a_released_lease_keeps_something(world: World, owner: Owner) -> tuple[str, str, int, int]:
     lease_id = await first(world, "SELECT lease_id FROM billing.leases WHERE state = 'released'")
     await world.admin.execute(
@@ -169,6 +188,8 @@ SPOILS: list[Spoil] = [
     a_balance_is_changed,
     more_is_leased_of_an_account_than_it_lent,
     less_is_leased_of_a_key_than_it_was_lent,
+    a_key_was_charged_something_else,
+    a_key_that_was_never_charged_says_it_was,
     a_released_lease_keeps_something,
 ]
 
@@ -201,6 +222,34 @@ async def test_an_entry_in_another_account_is_found(unaudited: World) -> None:
     ]
 
 
+async def test_a_charge_counts_in_the_month_its_lease_began_in_and_without_one_in_its_own(unaudited: World) -> None:
+    owner, other = await unaudited.owner(USD), await unaudited.owner(USD)
+    lease_id = await unaudited.lease(owner, 30 * CENT)
+    in_may = owner.charge(7 * CENT, lease_id=lease_id)
+    await unaudited.settle(in_may)
+    unaudited.clock.now += timedelta(days=30)
+    of_another = other.charge(3 * CENT, lease_id=lease_id)
+    revised = owner.charge(-CENT, lease_id=lease_id, request_id=in_may.request_id, revision=2)
+    late = owner.charge(5 * CENT, lease_id=lease_id)
+    assert await unaudited.settle(revised, late, owner.charge(2 * CENT), of_another) == 4 * ["BOOKED"]
+    for limit in (1, 2, 100):
+        assert (await verify(unaudited, limit=limit))[1] == []
+    # The same in all, but in the wrong months.
+    for month, nanos in (("2026-05-01", -CENT), ("2026-06-01", CENT)):
+        await unaudited.admin.execute(
+            "UPDATE billing.key_months SET charged_nanos = charged_nanos + $3"
+            " WHERE api_key_id = $1::text::uuid AND month = $2::text::date",
+            owner.api_key_id,
+            month,
+            nanos,
+        )
+    for limit in (1, 2, 100):
+        assert [told(mismatch) for mismatch in (await verify(unaudited, limit=limit))[1]] == [
+            ("POSTED", f"api_key/{owner.api_key_id}/2026-05", 11 * CENT, 10 * CENT),
+            ("POSTED", f"api_key/{owner.api_key_id}/2026-06", 2 * CENT, 3 * CENT),
+        ]
+
+
 @pytest.fixture
 async def watch(unaudited: World, databases: Databases) -> Watch:
     database = await databases.connect("billing", unaudited.url)
@@ -221,6 +270,25 @@ async def test_the_watch_finds_what_comes_after_it_has_looked_and_forgets_what_i
         assert (found.check, found.subject) == (Check.POSTED, f"account/{owner.account_id}")
     await unaudited.admin.execute(change, owner.account_id, -1)
     assert await watch.check() == []
+
+
+async def test_the_watch_finds_what_is_wrong_in_what_it_knew_of_a_key(unaudited: World, databases: Databases) -> None:
+    owner = await traffic(unaudited)
+    later = Watch(
+        await databases.connect("billing", unaudited.url), clock=lambda: datetime.now(UTC) + timedelta(minutes=30)
+    )
+    assert await later.check() == []
+    (known,) = (months for key, (_, months) in later._sums.known_keys.items() if str(key) == owner.api_key_id)
+    assert dict(known) == {date(2026, 5, 1): 8 * CENT}
+    await unaudited.settle(owner.charge(CENT))
+    assert await later.check() == []
+    change = "UPDATE billing.key_months SET charged_nanos = charged_nanos + $2 WHERE api_key_id = $1::text::uuid"
+    await unaudited.admin.execute(change, owner.api_key_id, 1)
+    for _ in range(2):
+        (found,) = await later.check()
+        assert (found.check, found.expected_nanos, found.actual_nanos) == (Check.POSTED, 9 * CENT, 9 * CENT + 1)
+    await unaudited.admin.execute(change, owner.api_key_id, -1)
+    assert await later.check() == []
 
 
 async def test_the_watch_does_not_read_old_entries_again(unaudited: World, databases: Databases) -> None:

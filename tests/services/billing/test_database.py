@@ -73,7 +73,7 @@ async def test_rows_that_cannot_be_true_are_refused(
         ("UPDATE billing.accounts SET posted_nanos = posted_nanos + 1", "R2"),
         ("UPDATE billing.accounts SET leased_nanos = leased_nanos + 1", "R3: leased of an account"),
         ("UPDATE billing.key_months SET leased_nanos = leased_nanos + 1", "R3: leased of a key"),
-        ("UPDATE billing.key_months SET charged_nanos = charged_nanos + 1", "a key's months"),
+        ("UPDATE billing.key_months SET charged_nanos = charged_nanos + 1", "R2: charged of a key"),
         ("UPDATE billing.leases SET settled_nanos = settled_nanos + 1", "R3"),
         ("DELETE FROM billing.ledger_entries WHERE account_kind = 'revenue'", "R1: the entries"),
         ("DELETE FROM billing.ledger_entries", "R1: every transaction"),

@@ -230,12 +230,14 @@ AUDIT = {
         GROUP BY k.api_key_id, k.month, k.leased_nanos
         HAVING k.leased_nanos <> COALESCE(sum(l.granted_nanos - l.returned_nanos - l.settled_nanos), 0)
     """,
-    "a key's months are the sum of its charges": """
-        SELECT api_key_id, k.charged, t.charged
-        FROM (SELECT api_key_id, sum(charged_nanos) AS charged FROM billing.key_months GROUP BY 1) k
-        FULL JOIN (SELECT api_key_id, -sum(amount_nanos) AS charged FROM billing.ledger_transactions
-                   WHERE kind = 'charge' GROUP BY 1) t USING (api_key_id)
-        WHERE COALESCE(k.charged, 0) <> COALESCE(t.charged, 0)
+    "R2: charged of a key's month is the sum of its charges": """
+        SELECT api_key_id, month, k.charged_nanos, t.charged_nanos FROM billing.key_months k
+        FULL JOIN (SELECT t.api_key_id, COALESCE(l.month, date_trunc('month', t.create_time, 'UTC')::date) AS month,
+                          -sum(t.amount_nanos) AS charged_nanos
+                   FROM billing.ledger_transactions t LEFT JOIN billing.leases l
+                       ON (l.lease_id, l.account_id, l.api_key_id) = (t.lease_id, t.account_id, t.api_key_id)
+                   WHERE kind = 'charge' GROUP BY 1, 2) t USING (api_key_id, month)
+        WHERE COALESCE(k.charged_nanos, 0) <> COALESCE(t.charged_nanos, 0)
     """,
     "available is never negative": """
         SELECT account_id, posted_nanos, leased_nanos FROM billing.accounts WHERE posted_nanos < leased_nanos

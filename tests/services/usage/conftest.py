@@ -27,6 +27,7 @@ from services.usage.servicer import UsageServicer
 from services.usage.workers import LostWorkers
 from tests.services.usage.fakes import FakeBilling
 from tests.support.databases import APP_SECRET, Databases
+from tests.support.money_services import MoneyServices, money_services
 
 START = datetime(2026, 5, 15, 6, 23, tzinfo=UTC)
 BILLING = billing_pb2.DESCRIPTOR.services_by_name["BillingService"]
@@ -220,3 +221,10 @@ def _register_billing(billing: FakeBilling) -> Callable[[grpc.aio.Server], None]
         add_BillingServiceServicer_to_server(billing, grpc_server)
 
     return register
+
+
+@pytest.fixture
+async def money(databases: Databases) -> AsyncIterator[MoneyServices]:
+    """Usage with a real billing service beside it."""
+    async with money_services(databases) as made:
+        yield made

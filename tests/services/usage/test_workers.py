@@ -154,6 +154,36 @@ async def test_a_worker_without_leases_is_forgotten_after_a_longer_silence(usage
     assert await usage.outcomes(usage.record()) == ["TAKEN"]
 
 
+async def test_a_silent_worker_in_whose_journal_records_wait_is_forgotten_after_a_day(usage: Usage) -> None:
+    silent, waiting = make_id(), make_id()
+    await usage.send(worker_id=silent)
+    await usage.stub.RecordUsage(pb.RecordUsageRequest(worker_id=waiting, journal_rows=3, alive=True))
+    usage.start(usage.make_relay(lost_after_s=0.1, forgotten_after_s=0.3))
+
+    async def known() -> set[str]:
+        return {str(row[0]) for row in await usage.admin.fetch("SELECT worker_id FROM usage.workers")}
+
+    async def only_waiting() -> bool:
+        return await known() == {waiting}
+
+    async def nobody() -> bool:
+        return not await known()
+
+    await eventually(only_waiting, what="one worker forgotten")
+    await usage.admin.execute("UPDATE usage.workers SET last_seen = last_seen - interval '1 day'")
+    await eventually(nobody, what="both forgotten")
+
+
+async def test_what_waits_in_a_journal_is_as_the_worker_or_who_adopts_it_said_last(usage: Usage) -> None:
+    for alive, journal_rows, kept in ((True, 8_000, 8_000), (False, 3_000, 3_000), (True, 0, 0), (True, -1, 0)):
+        request = pb.RecordUsageRequest(
+            worker_id=usage.worker_id, records=[usage.record()], alive=alive, journal_rows=journal_rows
+        )
+        (result,) = (await usage.stub.RecordUsage(request)).results
+        assert result.outcome == pb.RECORD_OUTCOME_TAKEN
+        assert await usage.admin.fetchval("SELECT journal_rows FROM usage.workers") == kept
+
+
 async def test_the_first_lost_worker_is_waited_for_although_it_was_silent_before_usage_started(usage: Usage) -> None:
     """A row from long ago: usage was away, so it could not hear."""
     opened = usage.open()

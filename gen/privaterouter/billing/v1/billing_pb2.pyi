@@ -212,7 +212,7 @@ class _LedgerPartEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_LedgerPart.
     LEDGER_PART_ACCOUNTS: _LedgerPart.ValueType  # 2
     """Accounts, by id: what is posted (R2) and leased (R3)."""
     LEDGER_PART_API_KEYS: _LedgerPart.ValueType  # 3
-    """API keys' months: what is leased (R3)."""
+    """API keys' months: what is charged (R2) and leased (R3)."""
     LEDGER_PART_LEASES: _LedgerPart.ValueType  # 4
     """Leases, by id: a released one has nothing left (R3)."""
 
@@ -226,7 +226,7 @@ LEDGER_PART_TRANSACTIONS: LedgerPart.ValueType  # 1
 LEDGER_PART_ACCOUNTS: LedgerPart.ValueType  # 2
 """Accounts, by id: what is posted (R2) and leased (R3)."""
 LEDGER_PART_API_KEYS: LedgerPart.ValueType  # 3
-"""API keys' months: what is leased (R3)."""
+"""API keys' months: what is charged (R2) and leased (R3)."""
 LEDGER_PART_LEASES: LedgerPart.ValueType  # 4
 """Leases, by id: a released one has nothing left (R3)."""
 
@@ -241,7 +241,9 @@ class _LedgerCheckEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_LedgerChec
     LEDGER_CHECK_ENTRIES: _LedgerCheck.ValueType  # 1
     """R1: the entries of a transaction sum to 0, and are the transaction's amount to its own account."""
     LEDGER_CHECK_POSTED: _LedgerCheck.ValueType  # 2
-    """R2: what is posted to an account is the sum of its entries."""
+    """R2: what is posted to an account is the sum of its entries, and what an API key was charged in a month is the sum of
+    its charges.
+    """
     LEDGER_CHECK_LEASED: _LedgerCheck.ValueType  # 3
     """R3: what is leased of an account or an API key's month is what remains of its leases."""
 
@@ -253,7 +255,9 @@ LEDGER_CHECK_UNSPECIFIED: LedgerCheck.ValueType  # 0
 LEDGER_CHECK_ENTRIES: LedgerCheck.ValueType  # 1
 """R1: the entries of a transaction sum to 0, and are the transaction's amount to its own account."""
 LEDGER_CHECK_POSTED: LedgerCheck.ValueType  # 2
-"""R2: what is posted to an account is the sum of its entries."""
+"""R2: what is posted to an account is the sum of its entries, and what an API key was charged in a month is the sum of
+its charges.
+"""
 LEDGER_CHECK_LEASED: LedgerCheck.ValueType  # 3
 """R3: what is leased of an account or an API key's month is what remains of its leases."""
 

@@ -176,7 +176,7 @@ class _ReconciliationCheckEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Re
     RECONCILIATION_CHECK_OVERDUE_LEASES: _ReconciliationCheck.ValueType  # 2
     """R5: no lease is left 60 s after it could be released."""
     RECONCILIATION_CHECK_IDLE: _ReconciliationCheck.ValueType  # 3
-    """R6: where nothing goes on, nothing is open and nothing is leased."""
+    """R6: where nothing goes on, nothing is open, nothing waits in a journal and nothing is leased."""
 
 class ReconciliationCheck(_ReconciliationCheck, metaclass=_ReconciliationCheckEnumTypeWrapper):
     """A rule that holds between usage and billing."""
@@ -188,7 +188,7 @@ RECONCILIATION_CHECK_CHARGES: ReconciliationCheck.ValueType  # 1
 RECONCILIATION_CHECK_OVERDUE_LEASES: ReconciliationCheck.ValueType  # 2
 """R5: no lease is left 60 s after it could be released."""
 RECONCILIATION_CHECK_IDLE: ReconciliationCheck.ValueType  # 3
-"""R6: where nothing goes on, nothing is open and nothing is leased."""
+"""R6: where nothing goes on, nothing is open, nothing waits in a journal and nothing is leased."""
 
 @typing.final
 class UsageRecord(message.Message):
@@ -399,10 +399,13 @@ class RecordUsageRequest(message.Message):
     WORKER_ID_FIELD_NUMBER: builtins.int
     RECORDS_FIELD_NUMBER: builtins.int
     ALIVE_FIELD_NUMBER: builtins.int
+    JOURNAL_ROWS_FIELD_NUMBER: builtins.int
     worker_id: builtins.str
     """The worker that the records belong to, which may be a dead one whose journal another worker found."""
     alive: builtins.bool
     """Whether this is a sign of life of the worker itself. False when another worker ships a dead one's journal."""
+    journal_rows: builtins.int
+    """How many final records wait in the worker's journal beyond those of this call. Left out: none."""
     @builtins.property
     def records(self) -> containers.RepeatedCompositeFieldContainer[UsageRecord]:
         """The records, at most 5,000. May be empty. Of the same request the later one counts."""
@@ -413,10 +416,11 @@ class RecordUsageRequest(message.Message):
         worker_id: builtins.str = ...,
         records: abc.Iterable[UsageRecord] | None = ...,
         alive: builtins.bool = ...,
+        journal_rows: builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["alive", b"alive", "records", b"records", "worker_id", b"worker_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["alive", b"alive", "journal_rows", b"journal_rows", "records", b"records", "worker_id", b"worker_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -956,7 +960,7 @@ class ReconciliationMismatch(message.Message):
     check: ReconciliationCheck.ValueType
     """The rule that does not hold."""
     subject: builtins.str
-    """What it does not hold for: `request/<id>`, `lease/<id>`, `open_records` or `outbox`."""
+    """What it does not hold for: `request/<id>`, `lease/<id>`, `worker/<id>`, `open_records` or `outbox`."""
     expected_nanos: builtins.int
     """What should be there. R4: what the record costs. R5 and R6: 0."""
     actual_nanos: builtins.int

@@ -158,8 +158,8 @@ class UsageServiceServicer:
 
     def ReconcileLeases(self, request, context):
         """Looks for leases that should have been released (check R5) and, where nothing goes on, for any that are left (check
-        R6). A lease that is found by two calls 5 s apart is a mismatch: one call may meet it just before its release. For
-        operators.
+        R6), or for records that wait in a journal. What is found by two calls 5 s apart is a mismatch: one call may meet a
+        lease just before its release. For operators.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,8 +40,8 @@ class UsageServiceStub:
     """
     ReconcileLeases: aio.UnaryUnaryMultiCallable[usage_pb2.ReconcileLeasesRequest, usage_pb2.ReconcileLeasesResponse]
     """Looks for leases that should have been released (check R5) and, where nothing goes on, for any that are left (check
-    R6). A lease that is found by two calls 5 s apart is a mismatch: one call may meet it just before its release. For
-    operators.
+    R6), or for records that wait in a journal. What is found by two calls 5 s apart is a mismatch: one call may meet a
+    lease just before its release. For operators.
     """
 
 class UsageServiceServicer(metaclass=abc_1.ABCMeta):
@@ -130,8 +130,8 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[usage_pb2.ReconcileLeasesRequest, abc.Awaitable[usage_pb2.ReconcileLeasesResponse]],
     ) -> abc.Awaitable[usage_pb2.ReconcileLeasesResponse]:
         """Looks for leases that should have been released (check R5) and, where nothing goes on, for any that are left (check
-        R6). A lease that is found by two calls 5 s apart is a mismatch: one call may meet it just before its release. For
-        operators.
+        R6), or for records that wait in a journal. What is found by two calls 5 s apart is a mismatch: one call may meet a
+        lease just before its release. For operators.
         """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: aio.Server) -> None: ...

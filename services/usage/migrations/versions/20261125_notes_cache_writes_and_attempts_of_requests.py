@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from alembic import op
 
 revision: str = "20261125_usage_attempts"
-down_revision: str | None = "20261122_usage_3"
+down_revision: str | None = "20261125_usage_journals"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
