@@ -16,8 +16,8 @@ from edge.lookup.catalogue import Model
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
 from edge.v1.denied import refuse_denied
 from edge.v1.envelope import Envelope, read_request
-from edge.v1.metadata import check_metadata
 from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, Inputs, decode
+from edge.v1.metadata import check_metadata
 
 
 @dataclass(frozen=True, slots=True)

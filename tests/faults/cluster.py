@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -19,10 +18,10 @@ import asyncpg
 from deploy.local.postgres import DATABASE, SOCKET_PORT, Postgres
 from deploy.local.process import Child, StackError, remove_directory
 from deploy.local.valkey import Valkey
-from edge.money.pace import Pace
 from kit import client, dsn, migrations
 from kit.health import is_serving
 from tests.faults.links import Address, Link
+from tests.faults.pace import TIMES
 from tests.faults.template import ROOT, Template
 from tests.support.databases import APP_SECRET
 from tests.support.services import JWT_SECRET
@@ -32,33 +31,6 @@ EDGES = ("edge-a", "edge-b")
 UPSTREAMS = ("upstream", "upstream-2", "upstream-3")
 """The first serves every run; the others are started where one is not enough."""
 READY_WITHIN_S = 40.0
-SCALE = 10
-"""Times of the money path are so many times shorter than in production."""
-
-PACE = Pace(
-    renew_s=10 / SCALE,
-    stale_s=60 / SCALE,
-    idle_s=5 / SCALE,
-    recent_s=10 / SCALE,
-    quiet_s=5 / SCALE,
-    tick_s=1 / SCALE,
-    life_s=10 / SCALE,
-    adopt_s=10 / SCALE,
-    ship_timeout_s=20 / SCALE,
-    ship_backoff_most_s=5 / SCALE,
-)
-"""Patience with a call is not scaled: the machine is as slow as it is."""
-TIMES = {
-    "EDGE_PACE": json.dumps(asdict(PACE)),
-    "EDGE_DRAIN_S": "1.5",
-    "BILLING_BEAT_S": str(1 / SCALE),
-    "BILLING_LEASE_S": str(60 / SCALE),
-    "BILLING_RELEASE_AFTER_S": str(90 / SCALE),
-    "BILLING_RECALL_S": str(15 / SCALE),
-    "USAGE_SETTLE_INTERVAL_S": str(1 / SCALE),
-    "USAGE_LOST_AFTER_S": str(60 / SCALE),
-    "USAGE_FORGOTTEN_AFTER_S": str(600 / SCALE),
-}
 _REACHED = '"fault_reached"'
 _POSTGRES_SOCKET = f".s.PGSQL.{SOCKET_PORT}"
 

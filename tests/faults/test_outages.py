@@ -9,9 +9,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.faults.clients import Seen
-from tests.faults.cluster import PACE, Cluster
+from tests.faults.cluster import Cluster
 from tests.faults.driver import LONG, SIZE, Run
 from tests.faults.office import Office
+from tests.faults.pace import PACE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="package"), pytest.mark.timeout(3600)]
 

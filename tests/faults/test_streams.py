@@ -12,9 +12,10 @@ import pytest
 
 from tests.faults import books
 from tests.faults.clients import Seen, Wish, send
-from tests.faults.cluster import EDGES, PACE, Cluster
+from tests.faults.cluster import EDGES, Cluster
 from tests.faults.driver import RICH_NANOS, SEED, SIZE, note, randomness
 from tests.faults.office import Customer, Office
+from tests.faults.pace import PACE
 from tests.faults.verdict import judge
 from tests.support.waiting import eventually
 

@@ -9,8 +9,9 @@ from kit.money import cost_nanos
 from tests.faults import books
 from tests.faults.books import Books, Entry, Record
 from tests.faults.clients import Seen
-from tests.faults.cluster import PACE, Cluster
+from tests.faults.cluster import Cluster
 from tests.faults.office import INPUT_NANOS_PER_MTOK, OUTPUT_NANOS_PER_MTOK, Customer
+from tests.faults.pace import PACE
 
 WINDOW_S = 2 * PACE.tick_s
 """What a death may cost: a request is reported once it is one tick old, and then at every tick."""
