@@ -4,14 +4,13 @@ import asyncio
 import os
 from uuid import uuid4
 
-import aiohttp
 import pytest
 
 from privaterouter.billing.v1 import billing_pb2
 from tests.faults import books
-from tests.faults.clients import Seen, Wish, send
 from tests.faults.cluster import Cluster
-from tests.faults.driver import LONG, SEED, SIZE, Run
+from tests.faults.driver import LONG, SIZE, Run
+from tests.faults.long_stream import reported_stream
 from tests.faults.office import Office
 
 MORTALS = ("edge-a", "edge-b", "usage", "billing", "postgres", "valkey", "auth", "catalog")
@@ -145,8 +144,7 @@ async def test_a_node_lost_with_its_disk_and_found_again(cluster: Cluster, offic
         run.begin()
         await asyncio.sleep(0.5)
         # What usage has to end: one stream at least that has been reported.
-        streaming = asyncio.create_task(stream(run, fault))
-        await asyncio.sleep(1)
+        streaming = await reported_stream(run, fault)
         cluster.kill("edge-b")
         run.seen.append(await streaming)
         run.kills += 4
@@ -161,18 +159,3 @@ async def test_a_node_lost_with_its_disk_and_found_again(cluster: Cluster, offic
         await cluster.stop("edge-b")
         assert os.listdir(away) == []  # noqa: PTH208 (its names are shown)
         await cluster.start("edge-b")
-
-
-async def stream(run: Run, name: str) -> Seen:
-    """Twenty seconds on the edge that is going to die."""
-    customer = run.customers[0]
-    wish = Wish(
-        nonce=f"{SEED}/{run.name}/{name}",
-        secret=customer.secrets[0],
-        account_id=customer.account_id,
-        edge="edge-b",
-        max_tokens=400,
-        script={"before_token_s": 0.05},
-    )
-    async with aiohttp.ClientSession() as session:
-        return await send(session, run.cluster, wish)

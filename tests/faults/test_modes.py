@@ -12,11 +12,11 @@ import pytest
 
 from kit.errors import RemoteError
 from tests.faults import books, points
-from tests.faults.clients import Seen
 from tests.faults.cluster import Cluster
 from tests.faults.driver import RICH_NANOS, SIZE, Run
+from tests.faults.long_stream import reported_stream
 from tests.faults.office import Office
-from tests.faults.test_kills import replay, stream
+from tests.faults.test_kills import replay
 from tests.support.waiting import eventually
 
 FAILING = ("billing", "usage", "auth", "edge-a")
@@ -73,7 +73,7 @@ async def _lose(run: Run, edge: str) -> None:
     """An edge comes back and dies under a stream; its journal is found once usage has ended what it left open."""
     cluster, away = run.cluster, str(run.cluster.directory / "away")
     await cluster.start(edge, EDGE_JOURNAL_DIR=away)
-    streaming = await _reported(run)
+    streaming = await reported_stream(run, "lost")
     cluster.kill(edge)
     run.kills += 1
     run.seen.append(await streaming)
@@ -86,29 +86,6 @@ async def _lose(run: Run, edge: str) -> None:
 
 async def _has_leases(cluster: Cluster, edge: str) -> bool:
     return await books.gauge(cluster, edge, "edge_leases") > 0
-
-
-async def _reported(run: Run) -> "asyncio.Task[Seen]":
-    """A long stream of which usage has heard. It may be refused at first: nothing answers reliably here."""
-    connection = await run.cluster.connect()
-    try:
-        for number in range(100):
-            streaming = asyncio.create_task(stream(run, f"lost/{number}"))
-            while not streaming.done():
-                found = await connection.fetchval(
-                    "SELECT count(*) FROM usage.usage_records WHERE status = 'open' AND account_id = $1"
-                    # Only this stream may be so long.
-                    " AND output_tokens > 0 AND held_nanos > 100000",
-                    run.customers[0].account_id,
-                )
-                if found:
-                    return streaming
-                await asyncio.sleep(0.05)
-            run.seen.append(await streaming)
-            await asyncio.sleep(0.1)
-    finally:
-        await connection.close()
-    raise AssertionError("no stream was reported")
 
 
 def _all_of(process: str, mode: str) -> str:

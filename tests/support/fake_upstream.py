@@ -64,10 +64,10 @@ class Entry:
     finished: bool = False
     aborted: bool = False
 
-    def was_asked(self, wanted: dict[str, list[str]]) -> bool:
-        """Whether its first message is the one of the query, or begins with it."""
-        text = str(self.body.get("messages", [{}])[0].get("content"))
-        return text in wanted.get("asking", [text]) and text.startswith(tuple(wanted.get("from", [""])))
+    @property
+    def asked(self) -> str:
+        """Its first message."""
+        return str(self.body.get("messages", [{}])[0].get("content"))
 
 
 class Cut(Exception):
@@ -95,6 +95,8 @@ class Upstream:
 
     def __init__(self) -> None:
         self.tally: dict[str, Entry] = {}
+        self._asked: dict[str, list[str]] = {}
+        """Request ids by first message: a run of hours asks for one of a hundred thousand again and again."""
         self.mood: dict[str, Any] = {}
         """Fields of Script that hold for every request from now on: `POST /mood`."""
 
@@ -115,9 +117,7 @@ class Upstream:
         content = await reader.readexactly(int(headers.get("content-length", 0)))
         if method == "GET":
             path, _, query = path.partition("?")
-            wanted = parse_qs(query)
-            found = {key: entry for key, entry in self.tally.items() if path == "/tally" and entry.was_asked(wanted)}
-            told = {key: asdict(entry) for key, entry in found.items()}
+            told = {key: asdict(self.tally[key]) for key in self._wanted(parse_qs(query))} if path == "/tally" else {}
             await _respond(writer, 200, json.dumps(told if path == "/tally" else {"data": []}))
             return True
         body = json.loads(content)
@@ -126,7 +126,9 @@ class Upstream:
             await _respond(writer, 200, "{}")
             return True
         entry = Entry(path, headers.get("authorization", ""), body)
-        self.tally[headers.get("x-request-id", "")] = entry
+        request_id = headers.get("x-request-id", "")
+        self.tally[request_id] = entry
+        self._asked.setdefault(entry.asked, []).append(request_id)
         asked = json.loads(body["user"]) if str(body.get("user", "")).startswith("{") else {}
         script = Script(**(asked | self.mood))
         watcher = asyncio.create_task(_watch(reader, asyncio.current_task()))
@@ -142,6 +144,13 @@ class Upstream:
         finally:
             watcher.cancel()
         return True
+
+    def _wanted(self, query: dict[str, list[str]]) -> list[str]:
+        """The ids of a query's requests, all where it is empty."""
+        if "asking" in query:
+            return [request_id for text in query["asking"] for request_id in self._asked.get(text, [])]
+        begin = tuple(query.get("from", [""]))
+        return [request_id for text, ids in self._asked.items() if text.startswith(begin) for request_id in ids]
 
 
 async def _watch(reader: Reader, task: "asyncio.Task[Any] | None") -> None:
