@@ -51,8 +51,8 @@ class Client:
     def __str__(self) -> str:
         return self.name
 
-    def __call__(self, what: str) -> list[str]:
-        """The endpoints where it does this, in the order of its script."""
+    def endpoints(self, what: str) -> list[str]:
+        """Where it makes this kind of call, in the order of its script."""
         return {
             "chat": list(self.chat),
             "stream": list(self.streams),
@@ -97,7 +97,7 @@ class Run:
     def answers(self, what: str) -> list[Any]:
         """The answers to one kind of call, which the client got at all the endpoints that it should."""
         found = [call for call in self.seen if call["what"] == what]
-        assert [call["endpoint"] for call in found] == self.client(what)
+        assert [call["endpoint"] for call in found] == self.client.endpoints(what)
         return [call["answer"] for call in found]
 
 
@@ -175,11 +175,12 @@ def run_script(client: Client, buyer: Customer, *, home: Path) -> list[dict[str,
 
 
 def set_up_llm(told: Mapping[str, str], *, home: Path) -> None:
-    """Type what docs/clients.md says, for the model that it names and for the scripted one."""
+    """Type what docs/clients.md says, and have the scripted model as well."""
     (block,) = (block for block in pages.blocks(pages.read("docs/clients.md")) if block.language == "bash")
     text = block.text.replace("http://localhost:8000", told["PRIVATEROUTER_URL"])
-    text = text.replace("sk-pr-live-...", told["PRIVATEROUTER_KEY"])
-    output_of(["bash", "-euc", text + text.replace(FAST, SCRIPTED)], told, home=home)
+    output_of(["bash", "-euc", text.replace("sk-pr-live-...", told["PRIVATEROUTER_KEY"])], told, home=home)
+    models = home / "extra-openai-models.yaml"
+    models.write_text(models.read_text() + models.read_text().replace(FAST, SCRIPTED))
 
 
 def output_of(command: list[str | Path], told: Mapping[str, str], *, home: Path) -> str:

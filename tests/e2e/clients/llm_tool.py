@@ -22,9 +22,9 @@ def llm(*arguments: str) -> str:
     return done.stdout
 
 
-def logged(last: int) -> list[dict[str, Any]]:
-    """What it noted of its last calls, oldest first."""
-    found: list[dict[str, Any]] = json.loads(llm("logs", "--json", "-n", str(last)))
+def logged() -> list[dict[str, Any]]:
+    """What it noted of its calls, in their order."""
+    found: list[dict[str, Any]] = json.loads(llm("logs", "--json", "-n", "0"))
     return found
 
 
@@ -32,29 +32,20 @@ def used(entry: dict[str, Any]) -> tuple[int, int]:
     return entry["input_tokens"], entry["output_tokens"]
 
 
-def chat() -> None:
+def main() -> None:
     limit = ("-o", "max_tokens", str(MAX_TOKENS))
-    said = [llm("-m", FAST, *limit, "--no-stream", HELLO), llm("-m", FAST, *limit, HELLO)]
-    whole, streamed = logged(2)
-    saw("chat", said[0].strip(), used(whole))
-    saw("stream", [said[1].strip()], used(streamed), streamed=True)
-
-
-def tools() -> None:
-    said = llm("-m", SCRIPTED, "--functions", FUNCTIONS, QUESTION)
-    asked, told = logged(2)
-    (call,) = asked["tool_calls"]
-    saw("tool call", [call["name"], call["arguments"]], used(asked), streamed=True)
-    saw("tool result", said.strip(), used(told), streamed=True)
-
-
-def structured() -> None:
-    said = llm("-m", SCRIPTED, "--schema", json.dumps(FACTS), QUESTION)
-    (made,) = logged(1)
-    saw("structured", json.loads(said), used(made), streamed=True)
+    whole = llm("-m", FAST, *limit, "--no-stream", HELLO)
+    streamed = llm("-m", FAST, *limit, HELLO)
+    told = llm("-m", SCRIPTED, "--functions", FUNCTIONS, QUESTION)
+    structured = llm("-m", SCRIPTED, "--schema", json.dumps(FACTS), QUESTION)
+    chat, stream, asking, telling, making = logged()
+    saw("chat", whole.strip(), used(chat))
+    saw("stream", [streamed.strip()], used(stream), streamed=True)
+    (call,) = asking["tool_calls"]
+    saw("tool call", [call["name"], call["arguments"]], used(asking), streamed=True)
+    saw("tool result", told.strip(), used(telling), streamed=True)
+    saw("structured", json.loads(structured), used(making), streamed=True)
 
 
 if __name__ == "__main__":
-    chat()
-    tools()
-    structured()
+    main()
