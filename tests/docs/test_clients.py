@@ -10,7 +10,7 @@ SCRIPTS = {
     "OpenAI SDK for Python": "tests/e2e/clients/openai_python.py",
     "OpenAI SDK for Node.js": "tests/e2e/node/client.mjs",
     "Anthropic SDK for Python": "tests/e2e/clients/anthropic_python.py",
-    "LangChain": "tests/e2e/clients/langchain.py",
+    "LangChain": "tests/e2e/clients/langchain_client.py",
     "LiteLLM's SDK": "tests/e2e/clients/litellm_sdk.py",
 }
 """The sections that show code; what the section on llm shows is typed by the test of that client."""

@@ -76,7 +76,7 @@ CLIENTS = [
         structured=("messages",),
         embeds=False,
     ),
-    Client("langchain-openai", "clients/langchain.py", chat=BOTH, environment="clients"),
+    Client("langchain-openai", "clients/langchain_client.py", chat=BOTH, environment="clients"),
     Client("litellm", "clients/litellm_sdk.py", chat=(*BOTH, "messages"), environment="litellm"),
     Client("llm", "clients/llm_tool.py", embeds=False, environment="clients"),
 ]
