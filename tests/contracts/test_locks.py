@@ -8,8 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LOCKS = ("tools", "runtime", "embedded", "dev")
-ON_ITS_OWN = "litellm"
-"""For an environment of its own, so it need not agree with the others."""
+LITELLM = "litellm"
+ON_THEIR_OWN = (LITELLM, "clients")
+"""For environments of their own, so they need not agree with the others."""
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)", re.MULTILINE)
 
 
@@ -22,13 +23,13 @@ def names(requirements: list[str]) -> set[str]:
     return {re.sub(r"[-_.]+", "-", re.split(r"[\[<>=!~; ]", line)[0]).lower() for line in requirements}
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, ON_ITS_OWN])
+@pytest.mark.parametrize("lock", [*LOCKS, *ON_THEIR_OWN])
 def test_every_locked_package_is_pinned_and_hashed(lock: str) -> None:
     for entry in re.sub(r"\\\n", "", read(lock)).splitlines():
         assert re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", entry), entry
 
 
-@pytest.mark.parametrize("lock", [*LOCKS, ON_ITS_OWN])
+@pytest.mark.parametrize("lock", [*LOCKS, *ON_THEIR_OWN])
 def test_a_lock_names_no_address(lock: str) -> None:
     assert "://" not in read(lock)
     assert "index-url" not in read(lock)
@@ -63,11 +64,17 @@ def test_everything_the_project_asks_for_is_locked() -> None:
 def test_litellm_is_the_release_that_was_looked_at_and_never_among_our_own_packages() -> None:
     """Three releases must never be installed: 1.82.7, 1.82.8 and 1.107."""
     asked = (ROOT / "requirements/litellm.in").read_text().splitlines()
-    locked = dict(PINNED.findall(read(ON_ITS_OWN)))
+    locked = dict(PINNED.findall(read(LITELLM)))
     assert "litellm[proxy]==1.106.2" in asked
     assert locked["litellm"] == "1.106.2"
     assert {line for line in asked if not line.startswith(("#", "litellm"))} <= set(locked)
     assert "litellm" not in {name for lock in LOCKS for name, _ in PINNED.findall(read(lock))}
+
+
+def test_the_clients_of_the_tests_are_locked_and_never_among_our_own_packages() -> None:
+    asked = {line for line in (ROOT / "requirements/clients.in").read_text().splitlines() if not line.startswith("#")}
+    assert asked <= {name for name, _ in PINNED.findall(read("clients"))}
+    assert asked.isdisjoint({name for lock in LOCKS for name, _ in PINNED.findall(read(lock))})
 
 
 def test_nothing_that_compiles_for_minutes_is_locked() -> None:

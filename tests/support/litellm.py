@@ -1,6 +1,5 @@
-"""LiteLLM's environment for tests: installed once for this clone, and shared by all runs and stacks of it."""
+"""The real LiteLLM for tests: its environment, shared by all runs and stacks of this clone, and its key management."""
 
-import fcntl
 import os
 import subprocess
 from collections.abc import Iterator
@@ -8,24 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deploy.local import litellm_install
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = ROOT / ".venv-litellm"
-INSTALL_WITHIN_S = 900.0
+from tests.support.environments import environment
 
 
 def installed() -> Path:
-    """The environment as the lock says; test runs side by side wait for the one that installs it."""
-    with ENVIRONMENT.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not litellm_install.is_installed(ENVIRONMENT):
-            child = litellm_install.begin(ENVIRONMENT, log=ROOT / ".venv-litellm.log")
-            try:
-                child.wait_until(lambda: child.exit_code() == 0, within_s=INSTALL_WITHIN_S)
-            finally:
-                child.stop()
-            litellm_install.finish(ENVIRONMENT)
-    return ENVIRONMENT
+    """The environment as the lock says."""
+    with environment("litellm") as directory:
+        return directory
 
 
 def lend_to(home: Path) -> None:
@@ -43,8 +31,8 @@ def litellm_with_memory(master_key: str) -> Iterator[str]:
         "-P",
         Path(__file__).with_name("litellm_with_memory.py"),
     ]
-    environment = {"PATH": os.environ["PATH"], "MASTER_KEY": master_key}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment, text=True) as process:
+    variables = {"PATH": os.environ["PATH"], "MASTER_KEY": master_key}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=variables, text=True) as process:
         try:
             assert process.stdout
             port = process.stdout.readline().strip()

@@ -23,6 +23,13 @@ def fake_ollama() -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def scripted_upstream() -> Iterator[str]:
+    """A running `tests.support.scripted_upstream`; its base URL."""
+    with _server("tests.support.scripted_upstream") as url:
+        yield url
+
+
 def renewed(ollama_url: str, **state: Any) -> None:
     """Makes a running fake Ollama a new one; `state` has fields of `tests.support.fake_ollama.State`."""
     httpx.post(f"{ollama_url}/fake", json=state).raise_for_status()
