@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from tests.support.customers import Customer
-from tests.support.fake_upstream import TOKEN
+from tests.support.fake_dialects import TOKEN
 from tests.support.stack import until
 
 HELLO: list[openai.types.chat.ChatCompletionMessageParam] = [{"role": "user", "content": "Hello"}]

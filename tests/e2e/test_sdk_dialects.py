@@ -9,7 +9,7 @@ import pytest
 
 from kit.money import parse_usd
 from tests.support.customers import Customer
-from tests.support.fake_upstream import TOKEN
+from tests.support.fake_dialects import TOKEN
 from tests.support.stack import until
 
 FAST = "privaterouter/fast"

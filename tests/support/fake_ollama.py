@@ -16,9 +16,9 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.support.fake_dialects import TOKEN, Said, events, limit_of, whole
 from tests.support.ollama_models import FakeModel, models
 
-TOKEN = "tok "
 FINGERPRINT = "fp_ollama"
 CREATED = 1_746_890_000
 
@@ -88,6 +88,8 @@ class Server:
                 web.post("/v1/chat/completions", self._answer),
                 web.post("/v1/completions", self._answer),
                 web.post("/v1/embeddings", self._embed),
+                web.post("/v1/responses", self._speak),
+                web.post("/v1/messages", self._speak),
                 web.post("/fake", self._change),
                 web.get("/tally", self._tally),
             ]
@@ -176,7 +178,7 @@ class Server:
     async def _asked(self, request: web.Request) -> tuple[dict[str, Any], Script]:
         body = await request.json()
         self.state.tally[request.headers.get("x-request-id", "")] = {"path": request.path, "body": body}
-        told = body.get("user") or ""
+        told = body.get("user") or (body.get("metadata") or {}).get("user_id", "")
         return body, Script(**json.loads(told)) if told.startswith("{") else Script()
 
     async def _embed(self, request: web.Request) -> web.Response:
@@ -186,6 +188,19 @@ class Server:
         data = [{"object": "embedding", "embedding": [0.5, -0.5], "index": index} for index in range(len(items))]
         usage = {"prompt_tokens": 3 * len(items), "total_tokens": 3 * len(items)}
         return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+    async def _speak(self, request: web.Request) -> web.StreamResponse:
+        body, script = await self._asked(request)
+        await self._ready(body, "completion")
+        limit = limit_of(request.path, body)
+        said = Said(body["model"], limit if script.tokens is None else script.tokens, 11, limit)
+        if not body.get("stream"):
+            return web.json_response(whole(request.path, said))
+        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+        await response.prepare(request)
+        for event in events(request.path, said):
+            await response.write(event)
+        return response
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body, script = await self._asked(request)

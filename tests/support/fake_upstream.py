@@ -2,9 +2,11 @@
 
 `python -m tests.support.fake_upstream` prints its port, then serves until it is killed. What a request's `user` field
 holds (JSON, the fields of Script) says how it is answered; without one it makes as many tokens as it may, of at most
-five bytes each, and says so.
+five bytes each, and says so. `{"at": {NAME: SCRIPT}}` has one for each of several servers that this one stands for,
+at `/NAME/v1`.
 `GET /tally` tells, by `x-request-id`, what it was sent and what it made; `GET /tally?asking=TEXT` only of the requests
-whose first message is this text, `GET /tally?from=TEXT` of those whose first message begins with it.
+whose first message is this text, `GET /tally?from=TEXT` of those whose first message begins with it, and
+`GET /tally?id=ID` of the one with this id. `/v1/responses` and `/v1/messages` are spoken as fake_dialects.py has it.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
-TOKEN = "tok "
+from tests.support.fake_dialects import TOKEN, Said, events, limit_of, whole
 
 
 @dataclass
@@ -23,6 +25,10 @@ class Script:
 
     tokens: int | None = None
     prompt_tokens: int = 7
+    cached_tokens: int = 0
+    """Of the prompt, read from a cache; told as LiteLLM does, like the next."""
+    written_tokens: int = 0
+    """Of the prompt, written to a cache."""
     usage: Any = "true"
     """`true`: the truth. `omit`: none. Anything else is sent as it is."""
     usage_position: str = "end"
@@ -59,6 +65,7 @@ class Entry:
     body: dict[str, Any]
     prompt_tokens: int = 0
     output_tokens: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
     sent_bytes: int = 0
     """Of the body, as far as the gateway let it."""
     finished: bool = False
@@ -125,11 +132,15 @@ class Upstream:
             self.mood = body
             await _respond(writer, 200, "{}")
             return True
-        entry = Entry(path, headers.get("authorization", ""), body)
+        entry = Entry(path, headers.get("authorization", ""), body, headers=headers)
         request_id = headers.get("x-request-id", "")
         self.tally[request_id] = entry
         self._asked.setdefault(entry.asked, []).append(request_id)
-        asked = json.loads(body["user"]) if str(body.get("user", "")).startswith("{") else {}
+        # Messages has another place for it.
+        user = str(body.get("user") or (body.get("metadata") or {}).get("user_id", ""))
+        asked = json.loads(user) if user.startswith("{") else {}
+        # One server stands for several, by how their paths begin.
+        asked = asked["at"].get(path.split("/")[1], {}) if "at" in asked else asked
         script = Script(**(asked | self.mood))
         watcher = asyncio.create_task(_watch(reader, asyncio.current_task()))
         try:
@@ -149,6 +160,8 @@ class Upstream:
         """The ids of a query's requests, all where it is empty."""
         if "asking" in query:
             return [request_id for text in query["asking"] for request_id in self._asked.get(text, [])]
+        if "id" in query:
+            return [request_id for request_id in query["id"] if request_id in self.tally]
         begin = tuple(query.get("from", [""]))
         return [request_id for text, ids in self._asked.items() if text.startswith(begin) for request_id in ids]
 
@@ -177,6 +190,8 @@ class Answer:
             await self._whole(script.body if script.body is not None else json.dumps({"error": {"message": "no"}}))
         elif self.entry.path.endswith("/embeddings"):
             await self._embed()
+        elif self.entry.path.endswith(("/responses", "/messages")):
+            await self._speak()
         elif self.body.get("stream"):
             await self._stream()
         else:
@@ -193,10 +208,18 @@ class Answer:
             return self.script.usage
         entry = self.entry
         total = entry.prompt_tokens + entry.output_tokens
-        return {
+        usage = {
             "prompt_tokens": entry.prompt_tokens,
             "completion_tokens": entry.output_tokens,
             "total_tokens": total,
+        }
+        cached, written = self.script.cached_tokens, self.script.written_tokens
+        if not cached + written:
+            return usage
+        return usage | {
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_creation_tokens": written},
+            "cache_read_input_tokens": cached,
+            "cache_creation_input_tokens": written,
         }
 
     def _answer(self, **more: Any) -> dict[str, Any]:
@@ -226,6 +249,24 @@ class Answer:
             answer["usage"] = self._usage()
         await asyncio.sleep(self.script.before_token_s * self._count())
         await self._whole(json.dumps(answer))
+
+    async def _speak(self) -> None:
+        """An answer in another dialect."""
+        script, path = self.script, self.entry.path
+        limit = limit_of(path, self.body)
+        tokens = limit if script.tokens is None else script.tokens
+        said = Said(
+            self.body["model"], tokens, script.prompt_tokens, limit, script.cached_tokens, script.written_tokens
+        )
+        self.entry.prompt_tokens, self.entry.output_tokens = said.prompt, said.tokens
+        if not self.body.get("stream"):
+            await self._whole(json.dumps(whole(path, said)))
+            return
+        await self._head("text/event-stream", length=None)
+        for event in events(path, said):
+            await asyncio.sleep(script.before_token_s)
+            await self._piece(event)
+        await self._end()
 
     def _choices(self) -> int:
         return int(self.body.get("n") or 1)
