@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
-from edge.v1.inputs import decode_struct
+from edge.v1.inputs import check_limit, check_many, decode_struct
 
 LIMIT: Final = "max_tokens"
 """How a Messages request names its output limit."""
@@ -15,6 +15,8 @@ _NULL: Final = msgspec.Raw(b"null")
 _CLIENT_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
 _STORED: Final = ("container", "mcp_servers")
 _OWN: Final = frozenset({LIMIT, "messages"})
+_MAX_DEPTH: Final = 8
+"""Of blocks within the results of tools; Anthropic knows one level."""
 
 
 class Source(msgspec.Struct):
@@ -96,8 +98,8 @@ class OutputConfig(msgspec.Struct):
     format: Format | None = None
 
 
-class Metadata(msgspec.Struct):
-    """Who asks."""
+class Metadata(msgspec.Struct, forbid_unknown_fields=True):
+    """Who asks, and nothing else."""
 
     user_id: str | None = None
 
@@ -132,10 +134,10 @@ def read_messages(body: bytes, *, counts_only: bool = False) -> tuple[Request, d
     refuse_foreign(top, own=_OWN, dialect="messages")
     if request.max_tokens is None and not counts_only:
         raise refused(LIMIT, f"The field {LIMIT!r} is missing. Add it to the request body.")
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise refused(LIMIT, f"{LIMIT!r} must be at least 1.")
+    check_limit(LIMIT, request.max_tokens)
     if not request.messages:
         raise refused("messages", "'messages' is empty. Give at least one message.")
+    check_many(request.messages, "messages")
     for name in _STORED:
         if name in top:
             raise not_supported(name)
@@ -148,7 +150,9 @@ def read_messages(body: bytes, *, counts_only: bool = False) -> tuple[Request, d
     return request, top
 
 
-def _refuse_references(blocks: Sequence[Block], where: str) -> None:
+def _refuse_references(blocks: Sequence[Block], where: str, depth: int = 0) -> None:
+    if depth > _MAX_DEPTH:
+        raise refused(where, "The blocks are nested too deeply.")
     for at, block in enumerate(blocks):
         place = f"{where}[{at}]"
         source = block.source
@@ -157,4 +161,4 @@ def _refuse_references(blocks: Sequence[Block], where: str) -> None:
         if block.type == "container_upload":
             raise by_reference(place)
         if isinstance(block.content, list):
-            _refuse_references(block.content, f"{place}.content")
+            _refuse_references(block.content, f"{place}.content", depth + 1)

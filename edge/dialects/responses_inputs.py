@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
-from edge.v1.inputs import decode_struct
+from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
+from edge.v1.metadata import check_metadata
 
 LIMIT: Final = "max_output_tokens"
 """How a Responses request names its output limit."""
@@ -112,10 +113,13 @@ def read_responses(body: bytes) -> tuple[Request, dict[str, msgspec.Raw]]:
     request = decode_struct(_request, body)
     top = {name: raw for name, raw in _top.decode(body).items() if bytes(raw) != b"null"}
     refuse_foreign(top, own=_OWN, dialect="responses")
-    if request.max_output_tokens is not None and request.max_output_tokens < 1:
-        raise refused(LIMIT, f"{LIMIT!r} must be at least 1.")
+    check_limit(LIMIT, request.max_output_tokens)
+    check_top_logprobs(request.top_logprobs)
+    check_metadata(top)
     if not request.input:
         raise refused("input", "'input' is empty. Give a text, or at least one item.")
+    if isinstance(request.input, list):
+        check_many(request.input, "input")
     _refuse_stored(request, top)
     for at, tool in enumerate(request.tools or ()):
         if tool.type not in _CLIENT_TOOLS:

@@ -1,6 +1,5 @@
 """Finds out who calls `/v1`, and what they may use."""
 
-from collections.abc import Iterable
 from typing import Never
 
 from edge.errors import EdgeError
@@ -8,8 +7,7 @@ from edge.lookup.accounts import Accounts
 from edge.lookup.api_keys import ApiKeys
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Catalogue, Model, Plan, Snapshot
-
-Headers = Iterable[tuple[bytes, bytes]]
+from edge.v1.headers import Headers, find
 
 
 class Callers:
@@ -23,7 +21,8 @@ class Callers:
     async def identify(self, headers: Headers) -> Caller:
         """The caller with the secret in these headers (names in lower case).
 
-        EdgeError `invalid_api_key`, or `service_unavailable` where auth can't be asked.
+        EdgeError `invalid_api_key`, `invalid_parameter` where such a header is given twice, or `service_unavailable`
+        where auth can't be asked.
         """
         secret = _secret(headers)
         caller = self._api_keys.cached(secret)
@@ -75,14 +74,11 @@ def _may_use(caller: Caller, plan: Plan, name: str) -> bool:
 
 def _secret(headers: Headers) -> str:
     """The bearer token, else what Anthropic's SDKs send in its place."""
-    given = ""
-    for name, value in headers:
-        if name == b"authorization":
-            scheme, _, secret = value.decode("latin-1").partition(" ")
-            return secret if scheme.lower() == "bearer" else _missing()
-        if name == b"x-api-key":
-            given = value.decode("latin-1")
-    return given or _missing()
+    given = find(headers, b"authorization")
+    if given is None:
+        return find(headers, b"x-api-key") or _missing()
+    scheme, _, secret = given.partition(" ")
+    return secret if scheme.lower() == "bearer" else _missing()
 
 
 def _missing() -> Never:

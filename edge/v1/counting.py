@@ -9,6 +9,8 @@ from edge.dialects.messages_request import count_tokens
 from edge.errors import EdgeError
 from edge.limits.rates import Rates
 from edge.v1.callers import Callers, find_model
+from edge.v1.denied import refuse_denied
+from edge.v1.envelope import read_request
 from edge.v1.limiting import refused, show_limits
 from edge.v1.requests import ClientGone, read_body
 
@@ -32,7 +34,7 @@ class TokenCount(BaseModel):
     input_tokens: int = Field(description="Our estimate: a fifth of the bytes, and the model's constants.")
 
 
-def counting_router(callers: Callers, rates: Rates) -> APIRouter:
+def counting_router(callers: Callers, rates: Rates, *, max_body_bytes: int = MAX_BODY_BYTES) -> APIRouter:
     """`POST /v1/messages/count_tokens`. Include it before the rest of `/v1`."""
     router = APIRouter(prefix="/v1", tags=["Inference"])
 
@@ -46,7 +48,7 @@ def counting_router(callers: Callers, rates: Rates) -> APIRouter:
     async def count(request: Request) -> Response:
         shown: dict[str, str] = {}
         try:
-            counted = await _count(request, callers, rates=rates, shown=shown)
+            counted = await _count(request, callers, rates=rates, shown=shown, most=max_body_bytes)
         except ClientGone:
             return Response()
         except EdgeError as error:
@@ -56,18 +58,22 @@ def counting_router(callers: Callers, rates: Rates) -> APIRouter:
     return router
 
 
-async def _count(request: Request, callers: Callers, *, rates: Rates, shown: dict[str, str]) -> TokenCount:
+async def _count(request: Request, callers: Callers, *, rates: Rates, shown: dict[str, str], most: int) -> TokenCount:
     headers = request.scope["headers"]
     caller = await callers.identify(headers)
-    body = await read_body(headers, request.receive, most=MAX_BODY_BYTES)
+    body = await read_body(headers, request.receive, most=most)
+    refuse_denied(read_request(body).raw)
     asked, _ = read_messages(body, counts_only=True)
     plan, snapshot = await callers.plan_of(caller)
     model = find_model(asked.model, caller=caller, plan=plan, snapshot=snapshot)
+    if model.kind != "chat":
+        raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1/messages.", param="model")
+    tokens = count_tokens(body, model)
     admission = await rates.count(caller, plan)
     show_limits(shown, admission)
     if admission.refusal is not None:
         raise refused(admission.refusal)
-    return TokenCount(input_tokens=count_tokens(body, model))
+    return TokenCount(input_tokens=tokens)
 
 
 def _json(body: bytes, headers: dict[str, str], *, status: int) -> Response:

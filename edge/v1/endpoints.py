@@ -16,7 +16,7 @@ from edge.lookup.catalogue import Model
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
 from edge.v1.denied import refuse_denied
 from edge.v1.envelope import Envelope, read_request
-from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, Inputs, decode
+from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, Inputs, decode, refuse_hosted_tools
 from edge.v1.metadata import check_metadata
 
 
@@ -63,6 +63,7 @@ _embedding = msgspec.json.Decoder(EmbeddingInputs)
 def _read_chat(body: bytes) -> Question:
     envelope = _envelope(body)
     inputs = decode(_chat, body)
+    refuse_hosted_tools(inputs.tools)
     return Question(inputs, lambda model: bound_chat(inputs, model, len(body)), envelope)
 
 
@@ -78,9 +79,9 @@ def _read_embedding(body: bytes) -> Question:
     return Question(inputs, lambda model: bound_embedding(inputs, model, len(body)), envelope)
 
 
-def _envelope(body: bytes, *, but_for: str = "") -> Envelope:
+def _envelope(body: bytes) -> Envelope:
     envelope = read_request(body)
-    refuse_denied(name for name in envelope.raw if name != but_for)
+    refuse_denied(envelope.raw)
     check_metadata(envelope.raw)
     return envelope
 
@@ -89,7 +90,8 @@ def _read_translated(
     body: bytes, *, check: Callable[[bytes], ChatInputs], translate: Callable[[bytes], bytes], limit: str
 ) -> Question:
     """A request of another dialect as one for chat completions; the longer of the two bounds the prompt."""
-    native = _envelope(body, but_for=limit)
+    native = read_request(body)
+    refuse_denied(name for name in native.raw if name != limit)
     check(body)
     chat = translate(body)
     envelope = _envelope(chat)

@@ -69,9 +69,16 @@ def _locate_one(body: bytes, at: int, raw: dict[str, msgspec.Raw], spans: dict[s
 
 
 def read_request(body: bytes) -> Envelope:
-    """The envelope of a request body. EdgeError `invalid_body` where it is no JSON object."""
+    """The envelope of a request body. EdgeError `invalid_body` where it is no JSON object in UTF-8."""
     try:
+        if not body.isascii():
+            # What is not read here passes through as it is, and another reader may see another text in it.
+            body.decode()
         return locate(body)
+    except UnicodeDecodeError:
+        raise EdgeError(
+            "invalid_body", "The request body can't be read: it is not UTF-8. Send one JSON object."
+        ) from None
     except MalformedObject as error:
         raise EdgeError("invalid_body", f"The request body can't be read: {error}. Send one JSON object.") from None
 

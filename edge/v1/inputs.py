@@ -1,6 +1,7 @@
 """What the edge reads of a request: its types, and the checks that need them. All else passes through."""
 
 import re
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -9,6 +10,13 @@ from edge.errors import EdgeError
 
 MAX_ANSWERS: Final = 128
 """The most answers that one request may ask for (`n`, `best_of`), as at OpenAI."""
+MAX_LIMIT: Final = 2**31 - 1
+"""A limit of tokens beyond this is no number that anybody means."""
+MAX_TOP_LOGPROBS: Final = 20
+"""As at OpenAI: each token of an answer comes with so many others."""
+MAX_MESSAGES: Final = 10_000
+MAX_TEXTS: Final = 2048
+"""Of one request, as at OpenAI."""
 _NULL: Final = msgspec.Raw(b"null")
 _FIELD = re.compile(r"\$\.([A-Za-z_]+)")
 _MISSING = re.compile(r"required field `([A-Za-z_]+)`$")
@@ -43,6 +51,12 @@ class Part(msgspec.Struct):
     file_id: str | None = None
 
 
+class Tool(msgspec.Struct):
+    """A tool; those without a type are functions."""
+
+    type: str = "function"
+
+
 class AudioReference(msgspec.Struct):
     """An earlier spoken answer, named by its id."""
 
@@ -67,6 +81,7 @@ class Inputs(msgspec.Struct):
     max_completion_tokens: int | None = None
     n: int | None = None
     best_of: int | None = None
+    top_logprobs: int | None = None
     tools: msgspec.Raw = _NULL
     functions: msgspec.Raw = _NULL
     response_format: msgspec.Raw = _NULL
@@ -82,6 +97,7 @@ class CompletionInputs(Inputs, kw_only=True):
     """`POST /v1/completions`."""
 
     prompt: str | list[str | int | list[int]]
+    logprobs: int | bool | None = None
 
 
 class EmbeddingInputs(Inputs, kw_only=True):
@@ -90,6 +106,8 @@ class EmbeddingInputs(Inputs, kw_only=True):
     input: str | list[str | int | list[int]]
 
 
+_CLIENT_TOOLS: Final = frozenset({"function", "custom"})
+_tools = msgspec.json.Decoder(list[Tool] | None)
 AnyInputs = TypeVar("AnyInputs", bound=Inputs)
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
@@ -124,15 +142,60 @@ def _invalid(message: str) -> EdgeError:
     )
 
 
+def check_limit(name: str, value: int | None) -> None:
+    """EdgeError `invalid_body` where a limit of tokens is none."""
+    _check_number(name, value, least=1, most=MAX_LIMIT)
+
+
+def check_top_logprobs(value: int | None, name: str = "top_logprobs") -> None:
+    """EdgeError `invalid_body` where more is asked for beside each token than anybody gives."""
+    _check_number(name, value, least=0, most=MAX_TOP_LOGPROBS)
+
+
 def _check_numbers(inputs: Inputs) -> None:
-    for name in ("max_tokens", "max_completion_tokens", "n", "best_of"):
-        value: int | None = getattr(inputs, name)
-        if value is not None and value < 1:
-            raise EdgeError("invalid_body", f"{name!r} must be at least 1.", param=name)
-    for name in ("n", "best_of"):
-        value = getattr(inputs, name)
-        if value is not None and value > MAX_ANSWERS:
-            raise EdgeError("invalid_body", f"{name!r} must be at most {MAX_ANSWERS}.", param=name)
+    check_limit("max_tokens", inputs.max_tokens)
+    check_limit("max_completion_tokens", inputs.max_completion_tokens)
+    _check_number("n", inputs.n, least=1, most=MAX_ANSWERS)
+    _check_number("best_of", inputs.best_of, least=1, most=MAX_ANSWERS)
+    check_top_logprobs(inputs.top_logprobs)
+    if isinstance(inputs, CompletionInputs):
+        check_top_logprobs(inputs.logprobs, "logprobs")
+
+
+def _check_number(name: str, value: int | None, *, least: int, most: int) -> None:
+    if value is not None and not least <= value <= most:
+        bound = f"at least {least}" if value < least else f"at most {most}"
+        raise EdgeError("invalid_body", f"{name!r} must be {bound}.", param=name)
+
+
+def check_many(items: Sequence[object], field: str) -> None:
+    """EdgeError `invalid_body` where a conversation has more parts than any model takes."""
+    if len(items) > MAX_MESSAGES:
+        raise EdgeError(
+            "invalid_body", f"{field!r} has {len(items)} entries. Send at most {MAX_MESSAGES}.", param=field
+        )
+
+
+def refuse_hosted_tools(tools: msgspec.Raw) -> None:
+    """EdgeError `invalid_body` for a tool that a server would run: it costs what is not in the tokens.
+
+    LiteLLM connects to the servers of tools of the type `mcp`, and asks the model again with what they say.
+    """
+    if bytes(tools) == b"null":
+        return
+    try:
+        found = _tools.decode(tools)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise EdgeError(
+            "invalid_body", "'tools' must be a list of objects, each with its type.", param="tools"
+        ) from None
+    for at, tool in enumerate(found or ()):
+        if tool.type not in _CLIENT_TOOLS:
+            raise EdgeError(
+                "invalid_body",
+                f"The tool {tool.type[:64]!r} does not run here. Use tools of the type 'function'.",
+                param=f"tools[{at}].type",
+            )
 
 
 def count_items(items: str | list[str | int | list[int]], *, field: str) -> int:
@@ -142,6 +205,8 @@ def count_items(items: str | list[str | int | list[int]], *, field: str) -> int:
     if not items:
         raise EdgeError("invalid_body", f"{field!r} is empty. Give at least one text.", param=field)
     first = type(items[0])
+    if first is not int and len(items) > MAX_TEXTS:
+        raise EdgeError("invalid_body", f"{field!r} has {len(items)} texts. Send at most {MAX_TEXTS}.", param=field)
     if any(type(item) is not first for item in items):
         raise EdgeError("invalid_body", f"{field!r} mixes texts and tokens. Give one kind.", param=field)
     return 1 if first is int else len(items)
@@ -154,6 +219,7 @@ def count_images(messages: list[Message]) -> tuple[int, int]:
     """
     if not messages:
         raise EdgeError("invalid_body", "'messages' is empty. Give at least one message.", param="messages")
+    check_many(messages, "messages")
     images = link_bytes = 0
     for message in messages:
         if message.audio is not None and message.audio.id:

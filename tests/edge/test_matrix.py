@@ -101,17 +101,20 @@ ROWS = {
     "POST /v1/chat/completions": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}),
     "POST /v1/completions": inference(200, {"model": "privaterouter/fast", "prompt": "Hi.", "max_tokens": 5}),
     "POST /v1/embeddings": inference(200, {"model": "privaterouter/embed", "input": "Hi."}),
+    "POST /v1/responses": inference(200, {"model": "privaterouter/fast", "input": "Hi.", "max_output_tokens": 5}),
+    "POST /v1/messages": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}),
+    "POST /v1/messages/count_tokens": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES}),
     "POST /v1/quote": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES}),
     "GET /v1/models": inference(200),
     "GET /v1/models/{model_id:path}": inference(200, model_id="privaterouter/fast"),
     **{
         f"{method} /v1/{{path:path}}": Row(
-            UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, fill={"path": "responses"}
+            UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, UNSUPPORTED, fill={"path": "files"}
         )
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
     },
     # An answer to HEAD has no body to say more in.
-    "HEAD /v1/{path:path}": Row(404, 404, 404, 404, 404, fill={"path": "responses"}),
+    "HEAD /v1/{path:path}": Row(404, 404, 404, 404, 404, fill={"path": "files"}),
 }
 
 

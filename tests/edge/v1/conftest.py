@@ -27,3 +27,11 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
         assert len(running.running) == 0
         assert running.purse.held == set()
         assert len(running.rates.released) == len(running.rates.asked)
+
+
+@pytest.fixture
+async def large(upstream_url: str) -> AsyncIterator[Gateway]:
+    """A gateway that takes bodies as large as the real one does."""
+    async with running_gateway(upstream_url, patience=PATIENCE, max_body_bytes=32 * 1024 * 1024) as running:
+        yield running
+        assert running.purse.held == set()

@@ -13,9 +13,11 @@ from typing import Any
 
 import aiohttp
 import uvicorn
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
+from edge import frame
 from edge.errors import EdgeError
 from edge.limits.rates import Admission, RateAnswer, Rates
 from edge.lookup.accounts import Accounts
@@ -29,13 +31,16 @@ from edge.upstream.client import AiohttpClient
 from edge.upstream.fleet import Fleet
 from edge.upstream.looks import Looks
 from edge.v1.callers import Callers
+from edge.v1.counting import counting_router
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
 from edge.v1.idempotency import Claim, Idempotency, Replay
 from edge.v1.inference import Inference, Parts
+from edge.v1.quote import QuoteParts, quote_router
 from edge.v1.reaching import Upstreams
 from edge.v1.tickets import Tickets
 from kit.ids import IdFactory
+from privaterouter.billing.v1 import billing_pb2
 
 CALLER = Caller("key-1", "account-1", None, frozenset(), None, None, virtual_key="")
 PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000, 125_000_000)
@@ -116,6 +121,9 @@ class Generous(Rates):
             self.asked.append(tokens)
         return self.answer
 
+    async def count(self, caller: Caller, plan: Plan) -> Admission:
+        return self.answer
+
     def release(self, admission: Admission, used_tokens: int) -> None:
         self.released.append(used_tokens)
 
@@ -152,6 +160,8 @@ class Purse(MoneyPath):
         self.opened: list[Record] = []
         self.final: list[Record] = []
         self.held: set[Hold] = set()
+        self.wanted: list[int] = []
+        """What was to be held for the whole of each request."""
 
     def try_hold(self, *, account_id: str, api_key_id: str, full_nanos: int) -> Hold | None:
         return None
@@ -159,6 +169,7 @@ class Purse(MoneyPath):
     async def hold(
         self, *, account_id: str, api_key_id: str, monthly_limit_nanos: int | None, full_nanos: int, least_nanos: int
     ) -> Hold:
+        self.wanted.append(full_nanos)
         if self.balance_nanos < least_nanos:
             raise EdgeError("insufficient_credits", "Top up.")
         hold = Hold(None, min(full_nanos, self.balance_nanos))
@@ -169,6 +180,9 @@ class Purse(MoneyPath):
     def release(self, hold: Hold) -> None:
         self.balance_nanos += hold.nanos
         self.held.remove(hold)
+
+    def free_nanos(self, account_id: str, api_key_id: str = "") -> int:
+        return 0
 
     def open(self, hold: Hold, record: Record) -> None:
         assert record.status is Status.OPEN
@@ -181,6 +195,17 @@ class Purse(MoneyPath):
         self.balance_nanos += hold.nanos - record.cost_nanos
         self.held.remove(hold)
         self.final.append(record)
+
+
+class Balance:
+    """Billing, as far as quotes ask it."""
+
+    def __init__(self, purse: Purse) -> None:
+        self._purse = purse
+
+    async def GetBalance(self, request: object, *, timeout: float) -> billing_pb2.GetBalanceResponse:
+        account = billing_pb2.Account(account_id="account-1", posted_nanos=self._purse.balance_nanos)
+        return billing_pb2.GetBalanceResponse(account=account)
 
 
 @dataclass
@@ -205,20 +230,26 @@ class Gateway:
 
     async def tally(self, request_id: str) -> Any:
         """What the upstream knows of a request; None where it never saw it."""
-        async with self.http.get(self.upstream_url + "/tally") as response:
+        async with self.http.get(f"{self.upstream_url}/tally?id={request_id}") as response:
             return (await response.json()).get(request_id)
 
 
 def body(path: str, *, script: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
     """A request body for an endpoint."""
+    messages = [{"role": "user", "content": "Hi."}]
     givens: dict[str, dict[str, Any]] = {
-        "/v1/chat/completions": {"model": "test/chat", "messages": [{"role": "user", "content": "Hi."}]},
+        "/v1/chat/completions": {"model": "test/chat", "messages": messages},
+        "/v1/responses": {"model": "test/chat", "input": "Hi."},
+        "/v1/messages": {"model": "test/chat", "messages": messages, "max_tokens": 9},
+        "/v1/messages/count_tokens": {"model": "test/chat", "messages": messages},
+        "/v1/quote": {"model": "test/chat", "messages": messages},
         "/v1/completions": {"model": "test/chat", "prompt": "Hi."},
         "/v1/embeddings": {"model": "test/embed", "input": "Hi."},
     }
     given = givens[path]
     if script is not None:
-        given["user"] = json.dumps(script)
+        told = json.dumps(script)
+        given |= {"metadata": {"user_id": told}} if path == "/v1/messages" else {"user": told}
     return given | fields
 
 
@@ -228,7 +259,9 @@ async def always_alive(upstream: Upstream) -> bool:
 
 
 @asynccontextmanager
-async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIterator[Gateway]:
+async def running_gateway(
+    upstream_url: str, *, patience: Patience, max_body_bytes: int = 1024 * 1024
+) -> AsyncIterator[Gateway]:
     """A gateway in front of this upstream, on a port of its own."""
     upstream = Upstream("default", "openai", upstream_url, "upstream-secret", virtual_keys=False)
     models = [
@@ -253,21 +286,34 @@ async def running_gateway(upstream_url: str, *, patience: Patience) -> AsyncIter
     catalogue, running = Fixed(snapshot), Running(patience)
     client, looks = AiohttpClient(), Looks()
     fleet = Fleet(catalogue.current, always_alive, random=random.random, registry=CollectorRegistry())
+    callers, ids = Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue), IdFactory(time.time_ns, os.urandom)
     inference = Inference(
         Parts(
-            callers=Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue),
+            callers=callers,
             tickets=Tickets(rates, ledger),
             money=purse,
             upstreams=Upstreams(client, fleet, looks),
             running=running,
-            new_id=IdFactory(time.time_ns, os.urandom),
+            new_id=ids,
             now_ns=time.time_ns,
-            max_body_bytes=1024 * 1024,
+            max_body_bytes=max_body_bytes,
         )
     )
+    rest = FastAPI(redirect_slashes=False)
+    billing: Any = Balance(purse)
+    quotes = QuoteParts(
+        callers=callers, rates=rates, fleet=fleet, billing=billing, money=purse, max_body_bytes=max_body_bytes
+    )
+    rest.include_router(quote_router(quotes))
+    rest.include_router(counting_router(callers, rates, max_body_bytes=max_body_bytes))
+    frame.install_error_handlers(rest)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        await inference(ENDPOINTS[scope["path"]], scope, receive, send)
+        endpoint = ENDPOINTS.get(scope["path"])
+        if endpoint is None:
+            await frame.framed(rest, scope, receive, send, ids=ids)
+        else:
+            await inference(endpoint, scope, receive, send)
 
     server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="httptools"))
     serving = asyncio.create_task(server.serve())
