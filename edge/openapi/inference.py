@@ -44,7 +44,11 @@ _COST = {
     "x-privaterouter-cost-usd": {
         "description": "What the call cost, where that is known before the headers go out (not when streaming).",
         "schema": {"type": "string", "examples": ["0.0000041"]},
-    }
+    },
+    "x-privaterouter-model": {
+        "description": "The model that answered, and whose price counts, where it stands in for the one asked for.",
+        "schema": {"type": "string", "examples": ["privaterouter/qwen-pro"]},
+    },
 }
 
 _HEADERS = [

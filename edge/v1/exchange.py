@@ -147,9 +147,12 @@ class Exchange:
         self.outgoing = outgoing
         record, candidate = self.record, outgoing.candidate
         record.upstream_name, record.upstream_model = candidate.upstream.name, candidate.route.upstream_model
-        if candidate.model.public_name != record.model_public_name:
-            record.served_model_public_name = candidate.model.public_name
+        served = candidate.model.public_name
+        if served != (record.served_model_public_name or record.model_public_name):
+            # A fall-back's turn, or the asked model's again after one.
+            record.served_model_public_name = "" if served == record.model_public_name else served
             record.take_price(candidate.model.price)
+            self.reply.name_model(record.served_model_public_name)
 
     def note_forwarded(self) -> None:
         """Notes that the request is on its way to the upstream: whoever leaves from now on pays for the prompt."""

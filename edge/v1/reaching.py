@@ -75,6 +75,7 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
             if failed is not None and failed.outcome is not None:
                 retry = await exchange.wait(_renewed(retry, fleet))
                 if retry is None:
+                    failed.error.headers.setdefault("retry-after", "1")
                     break
             tried.append(candidate)
             begun_s = time.monotonic()

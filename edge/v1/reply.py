@@ -26,6 +26,16 @@ class Reply:
         self.started = False
         self._beat: asyncio.Task[None] | None = None
 
+    def name_model(self, served: str) -> None:
+        """Names the model that answers in the place of the one asked for; empty: it is that one.
+
+        Only until the head is sent: after that the chunks of a stream name it, and the usage record.
+        """
+        if served:
+            self.headers["x-privaterouter-model"] = served
+        else:
+            self.headers.pop("x-privaterouter-model", None)
+
     async def whole(self, status: int, body: bytes, *, content_type: str = "application/json") -> None:
         """The complete answer."""
         self.started = True
@@ -54,6 +64,7 @@ class Reply:
         if self.started:
             await self.end(last(error))
             return
+        self.name_model("")
         self.headers.update(error.headers)
         await self.whole(error.status, self._error_body(error))
 

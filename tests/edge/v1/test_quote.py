@@ -170,7 +170,7 @@ async def test_a_chat_is_quoted_from_its_estimate_to_its_bounds(stage: Stage) ->
         "output_tokens_most": 800,
         "least_usd": usd(estimate * 50),
         "likely_usd": usd(estimate * 100 + 512 * 300),
-        "most_usd": usd(most * 100 + 800 * 300),
+        "most_usd": usd(most * 125 + 800 * 300),
         "balance_usd": "1.00",
         "would_pass": True,
         "reason": None,
