@@ -45,7 +45,7 @@ faults: .venv/.ready-dev ## Kill, cut, delay and repeat everything that money go
 	@FAULTS_SIZE=medium $(BIN)/python -m pytest tests/faults $(PYTEST_FLAGS)
 
 .PHONY: faults-full
-faults-full: .venv/.ready-dev ## The same with a thousand kills, and cuts at every byte; takes more than an hour
+faults-full: .venv/.ready-dev ## The same with a thousand kills, and cuts at every byte; takes about 45 minutes
 	@FAULTS_SIZE=full $(BIN)/python -m pytest tests/faults $(PYTEST_FLAGS)
 
 .PHONY: format
