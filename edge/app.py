@@ -43,7 +43,7 @@ class Edge(FastAPI):
             redirect_slashes=False,
         )
         self.raw = raw
-        self._ids = deps.ids
+        self._deps = deps
         self.state.deps = deps
         self._routers = (*API_ROUTERS, self._reference(), *v1)
         for router in self._routers:
@@ -57,7 +57,7 @@ class Edge(FastAPI):
             if hot is not None and scope["method"] == "POST":
                 await hot(scope, receive, send)
             else:
-                await frame.framed(super().__call__, scope, receive, send, ids=self._ids)
+                await frame.framed(super().__call__, scope, receive, send, ids=self._deps.ids)
         else:
             await super().__call__(scope, receive, send)
 

@@ -29,14 +29,13 @@ from edge.upstream.looks import Looks
 from edge.upstream.probes import ProbePace
 from edge.upstream.watching import Watch
 from edge.v1.callers import Callers
-from edge.v1.counting import counting_router
 from edge.v1.endpoints import ENDPOINTS
 from edge.v1.exchange import Patience, Running
 from edge.v1.idempotency import Idempotency
 from edge.v1.inference import Inference, Parts
-from edge.v1.quote import QuoteParts, quote_router
+from edge.v1.quote import QuoteParts
 from edge.v1.reaching import Upstreams
-from edge.v1.routes import models_router
+from edge.v1.routers import v1_routers
 from edge.v1.tickets import Tickets
 from kit.bus import Bus
 from kit.clock import Clock, utc_now
@@ -132,7 +131,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         )
         raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
         quotes = QuoteParts(callers=callers, rates=rates, fleet=fleet, billing=clients.billing, money=money)
-        v1 = [quote_router(quotes), counting_router(callers, rates), models_router(callers)]
+        v1 = v1_routers(quotes=quotes, callers=callers, rates=rates)
         whole = Built(Edge(deps, raw=raw, v1=v1), running, settings.edge_drain_s)
         yield whole
 

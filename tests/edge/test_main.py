@@ -108,6 +108,13 @@ async def test_both_ports_serve_the_same_application_and_metrics_have_their_own(
     assert set(running.ports) == {"api_port", "dashboard_port", "metrics_port"}
 
 
+async def test_the_description_can_be_exported_without_an_edge(running: Process, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edge.openapi.export"]
+    exported = subprocess.run(command, cwd=tmp_path, env={}, capture_output=True, check=True).stdout
+    async with httpx.AsyncClient() as client:
+        assert json.loads(exported) == (await client.get(f"{running.url()}/api/openapi.json")).json()
+
+
 async def test_a_call_is_answered_charged_and_listed(running: Process) -> None:
     async with httpx.AsyncClient(base_url=running.url()) as client:
         key, session = await key_of_a_new_user(client)
