@@ -1,11 +1,10 @@
 import { Group, Text, Title } from "@mantine/core";
-import { useEffect, type ReactNode } from "react";
+import type { ReactNode } from "react";
+import { useTitle } from "@/shell/title";
 
 /** The head of a page: its title (the tab's as well), what it is for, and its main action. */
 export function PageHeader({ title, subtitle, actions }: { title: string; subtitle?: ReactNode; actions?: ReactNode }) {
-  useEffect(() => {
-    document.title = `${title} · PrivateRouter`;
-  }, [title]);
+  useTitle(title);
   return (
     <Group justify="space-between" align="flex-start" mb="lg" gap="sm">
       <div>
