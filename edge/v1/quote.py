@@ -146,7 +146,7 @@ async def _quote(request: Request, parts: QuoteParts, shown: dict[str, str]) -> 
     question = endpoint.read(body)
     if model.kind != endpoint.kind:
         raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
-    offered = offers(question, model, parts.fleet.candidates(model, snapshot))
+    offered = offers(question, model, endpoint.able(question, parts.fleet.candidates(model, snapshot)))
     most_nanos = read_max_cost(headers)
     admission = await parts.rates.count(caller, plan)
     show_limits(shown, admission)

@@ -245,6 +245,17 @@ async def test_anthropics_clients_are_told_of_errors_in_their_shape(
     assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
 
 
+async def test_what_cannot_be_translated_is_quoted_where_an_upstream_speaks_the_dialect(stage: Stage) -> None:
+    content = body(RESPONSES, tools=[{"type": "custom", "name": "sql"}], max_output_tokens=400)
+    answer = await stage.post(content)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].type")
+    snapshot = stage.catalogue.snapshot
+    native = replace(snapshot.upstreams["default"], dialects=frozenset({"responses"}))
+    stage.catalogue.snapshot = replace(snapshot, upstreams={"default": native})
+    most = len(json.dumps(content, separators=(",", ":"))) + 110
+    assert (await stage.quote(content))["most_usd"] == usd(most * 125 + 400 * 300)
+
+
 @pytest.mark.parametrize(
     "content",
     [
