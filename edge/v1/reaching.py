@@ -83,6 +83,7 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
                 reached = await _try(exchange, upstreams, candidate)
             except _Failed as failure:
                 failed = failure
+                exchange.note_failed()
                 _note(exchange, candidate, status=failed.status, error_code=failed.error.code, begun_s=begun_s)
             else:
                 if failed is not None:
@@ -175,6 +176,7 @@ async def _first_piece(exchange: Exchange, response: Response) -> bytes:
 
 async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -> Exception:
     """What an answer with another status than 200 comes to."""
+    exchange.note_failed()
     try:
         async with asyncio.timeout(outgoing.candidate.route.idle_timeout_s):
             body = await exchange.wait(read_all(response, _MAX_ERROR_BYTES))
