@@ -6,6 +6,7 @@ error status, and within the fleet's budget of retries. The request's own faults
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,7 @@ from edge.upstream.failures import (
 )
 from edge.upstream.fleet import Fleet
 from edge.upstream.looks import Looks
+from edge.upstream.slots import MovedOn
 from edge.upstream.visits import Outcome, Retry, Visit, pause_s
 from edge.v1.exchange import Exchange, Outgoing
 
@@ -80,10 +82,12 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
             tried.append(candidate)
             begun_s = time.monotonic()
             try:
-                reached = await _try(exchange, upstreams, candidate)
+                reached = await _try(exchange, upstreams, candidate, tried)
             except _Failed as failure:
                 failed = failure
                 exchange.note_failed()
+                if isinstance(failed.error, MovedOn):
+                    tried.remove(candidate)  # It is still better than none.
                 _note(exchange, candidate, status=failed.status, error_code=failed.error.code, begun_s=begun_s)
             else:
                 if failed is not None:
@@ -102,10 +106,10 @@ async def _renewed(retry: Retry | None, fleet: Fleet) -> Retry | None:
     return await fleet.retry()
 
 
-async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate) -> Reached:
+async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, tried: Collection[Candidate]) -> Reached:
     """One try. _Failed where another one may be asked, EdgeError where the request itself was refused."""
     try:
-        visit = await exchange.wait(upstreams.fleet.enter(candidate))
+        visit = await exchange.wait(upstreams.fleet.enter(candidate, exchange.plan.candidates, tried))
     except EdgeError as error:
         raise _Failed(error, None) from error
     try:
