@@ -137,14 +137,11 @@ class Fleet:
         self._budget.note_request()
         return Visit(member, self._now_s(), self._judge)
 
-    def try_retry(self) -> Retry | None:
-        """The leave to send a request once more, None where too many are; it ends when the answer begins."""
-        may = self._budget.try_begin(self._in_flight, self._now_s())
-        self._meters.count_retry(granted=may)
-        return Retry(self._budget) if may else None
-
     async def retry(self) -> Retry | None:
-        """As `try_retry`, but where too many are sent once more just now it waits for a moment until fewer are."""
+        """The leave to send a request once more; it ends when the answer begins.
+
+        Where too many are sent once more just now it waits for a moment until fewer are: None where that is in vain.
+        """
         give_up_s = self._now_s() + RETRY_WAIT_S
         while not self._budget.try_begin(self._in_flight, self._now_s()):
             if self._now_s() >= give_up_s:

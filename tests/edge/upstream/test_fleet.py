@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Model, Snapshot, Upstream
 from edge.upstream.candidates import Candidate
-from edge.upstream.fleet import Figures, Fleet
+from edge.upstream.fleet import RETRY_WAIT_S, Figures, Fleet
 from edge.upstream.members import EJECTION_S, FAILURES, Standing
 from edge.upstream.probes import ProbePace
 from edge.upstream.slots import MovedOn
@@ -213,13 +213,18 @@ async def test_a_queue_stays_where_all_the_others_are_ejected_as_well() -> None:
 async def test_retries_end_once_and_are_counted() -> None:
     scene = one_and_other()
     await scene.fleet.start()
-    retries = [scene.fleet.try_retry() for _ in range(4)]
-    assert [retry is not None for retry in retries] == [True, True, True, False]
+    retries = [await scene.fleet.retry() for _ in range(3)]
+    assert None not in retries
+    waiting = asyncio.create_task(scene.fleet.retry())
+    await asyncio.sleep(0)
     assert retries[0] is not None
     with retries[0] as retry:
         retry.end()
-    assert scene.fleet.try_retry() is not None
-    assert scene.fleet.try_retry() is None
+    assert await waiting is not None
+    refused = [asyncio.create_task(scene.fleet.retry()) for _ in range(2)]
+    await asyncio.sleep(0)
+    scene.clock.now_s += RETRY_WAIT_S
+    assert await asyncio.gather(*refused) == [None, None]
     shown = scene.shown()
     assert (shown["edge_upstream_retries_total"], shown["edge_upstream_retries_refused_total"]) == (4, 2)
     await scene.fleet.close()
