@@ -165,7 +165,9 @@ class Exchange:
     def heard(self, now_s: float) -> None:
         """Notes that the upstream said something."""
         self.heard_from = True
-        self.quiet_since_s = self.beaten_s = now_s
+        self.quiet_since_s = now_s
+        if self.reply.started:
+            self.beaten_s = now_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,8 +118,12 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
         response = await _ask(exchange, outgoing, upstreams.client)
         visit.answered(time.monotonic())
         upstreams.looks.note_answer(candidate.route)
-        exchange.heard(asyncio.get_running_loop().time())
-        first = await _first_piece(exchange, response) if exchange.plan.streamed else b""
+        first = b""
+        if exchange.plan.streamed:
+            waits = any(one.model is not candidate.model for one in exchange.plan.candidates if one not in tried)
+            first = await _first_piece(exchange, response, head_waits=waits)
+        else:
+            exchange.heard(asyncio.get_running_loop().time())
     except _Failed as failed:
         visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
         raise
@@ -156,19 +160,26 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
         exchange.asked = None
 
 
-async def _first_piece(exchange: Exchange, response: Response) -> bytes:
-    """The first piece of a stream: one that breaks off before it has given nothing to anybody."""
+async def _first_piece(exchange: Exchange, response: Response, *, head_waits: bool) -> bytes:
+    """The first piece of a stream: one that breaks off before it has given nothing to anybody.
+
+    The client's head waits for it where another model may answer yet, since it names the one that does.
+    """
     try:
         if not response.header("content-type").startswith("text/event-stream"):
             raise _Failed(
                 upstream_failed("The model's server did not answer with a stream."), Outcome.FAILURE, status=200
             )
-        await exchange.reply.start_stream()
+        if not head_waits:
+            await exchange.reply.start_stream()
+        exchange.heard(asyncio.get_running_loop().time())
         piece = await exchange.wait(response.read())
         if not piece:
             raise _Failed(
                 upstream_failed("The model's server broke off before its answer."), Outcome.FAILURE, status=200
             )
+        if head_waits:
+            await exchange.reply.start_stream()
     except UpstreamError as error:
         response.release()
         raise _Failed(from_failure(error), Outcome.FAILURE, status=200) from error

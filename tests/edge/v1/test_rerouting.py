@@ -235,6 +235,25 @@ async def test_a_fall_back_of_a_stream_that_has_begun_is_named_in_its_chunks(gat
     assert gateway.purse.final[0].served_model_public_name == "test/dear"
 
 
+async def test_the_head_of_a_stream_waits_for_the_first_piece_where_another_model_may_answer_yet(
+    gateway: Gateway,
+) -> None:
+    script = {"at": {"first": {"tokens": 50, "cut_after_bytes": 0}, "third": FINE}}
+    async with gateway.post(model="test/main", stream=True, script=script) as response:
+        assert response.headers["x-privaterouter-model"] == "test/dear"
+        assert await text_of(response, stream=True) == ("tok tok tok ", {"test/dear"})
+    assert attempts(gateway.purse.final[0]) == [("first", 200, "upstream_failed"), ("third", 200, "")]
+
+
+async def test_a_head_that_waits_for_the_first_piece_goes_out_with_the_first_keep_alive(gateway: Gateway) -> None:
+    """That is due so long after the request, whenever the head of the upstream came."""
+    script = {"at": {"first": {"tokens": 3, "before_headers_s": 0.28, "before_token_s": 0.28}}}
+    async with gateway.post(model="test/main", stream=True, script=script) as response:
+        text = await response.text()
+    assert text.startswith(": keep-alive\n\n")
+    assert (text.count("tok "), text[-8:]) == (3, "[DONE]\n\n")
+
+
 async def test_money_is_held_for_the_dearest_that_may_answer(gateway: Gateway) -> None:
     script = {"at": {"first": FINE, "third": FINE}}
     for name in ("test/dear", "test/main"):
