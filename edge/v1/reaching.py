@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.errors import EdgeError
+from edge.lookup.catalogue import Route
 from edge.money.records import Attempt
 from edge.upstream.candidates import Candidate
 from edge.upstream.client import Client, Response, UpstreamError
@@ -121,9 +122,8 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
         first = b""
         if exchange.plan.streamed:
             waits = any(one.model is not candidate.model for one in exchange.plan.candidates if one not in tried)
-            first = await _first_piece(exchange, response, head_waits=waits)
-        else:
-            exchange.heard(asyncio.get_running_loop().time())
+            first = await _first_piece(exchange, response, candidate.route, head_waits=waits)
+        exchange.heard(asyncio.get_running_loop().time())
     except _Failed as failed:
         visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
         raise
@@ -160,8 +160,8 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
         exchange.asked = None
 
 
-async def _first_piece(exchange: Exchange, response: Response, *, head_waits: bool) -> bytes:
-    """The first piece of a stream: one that breaks off before it has given nothing to anybody.
+async def _first_piece(exchange: Exchange, response: Response, route: Route, *, head_waits: bool) -> bytes:
+    """The first piece of a stream: one that breaks off or falls silent before it has given nothing to anybody.
 
     The client's head waits for it where another model may answer yet, since it names the one that does.
     """
@@ -172,14 +172,17 @@ async def _first_piece(exchange: Exchange, response: Response, *, head_waits: bo
             )
         if not head_waits:
             await exchange.reply.start_stream()
-        exchange.heard(asyncio.get_running_loop().time())
-        piece = await exchange.wait(response.read())
+        async with asyncio.timeout(route.idle_timeout_s):
+            piece = await exchange.wait(response.read())
         if not piece:
             raise _Failed(
                 upstream_failed("The model's server broke off before its answer."), Outcome.FAILURE, status=200
             )
         if head_waits:
             await exchange.reply.start_stream()
+    except TimeoutError:
+        response.release()
+        raise _Failed(upstream_timeout(), Outcome.FAILURE, status=200) from None
     except UpstreamError as error:
         response.release()
         raise _Failed(from_failure(error), Outcome.FAILURE, status=200) from error

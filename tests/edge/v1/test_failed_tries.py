@@ -107,3 +107,12 @@ async def test_the_next_upstream_may_take_its_time_for_the_first_byte(gateway: G
     record = await final(gateway)
     assert attempts(record) == [("default", 200, "upstream_failed"), ("slow", 200, "")]
     assert (record.status, record.cost_nanos) == (Status.SUCCESS, COST)
+
+
+async def test_silence_after_the_head_of_a_stream_leaves_it_to_the_next_upstream(gateway: Gateway) -> None:
+    script = {"at": {"v1": {"hang_after_tokens": 0}, "slow": {"tokens": 3}}}
+    async with gateway.post(model="test/slow", stream=True, script=script) as response:
+        assert (await text_of(response, stream=True))[0] == "tok tok tok "
+    record = await final(gateway)
+    assert attempts(record) == [("default", 200, "upstream_timeout"), ("slow", 200, "")]
+    assert (record.status, record.cost_nanos) == (Status.SUCCESS, COST)
