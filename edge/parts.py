@@ -11,6 +11,7 @@ from functools import partial
 from edge.api.tokens import Tokens
 from edge.app import Edge
 from edge.clients import Clients
+from edge.dashboard import Dashboard
 from edge.deps import Deps
 from edge.errors import EdgeError
 from edge.limits.buckets import Buckets
@@ -132,7 +133,8 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
         quotes = QuoteParts(callers=callers, rates=rates, fleet=fleet, billing=clients.billing, money=money)
         v1 = v1_routers(quotes=quotes, callers=callers, rates=rates)
-        whole = Built(Edge(deps, raw=raw, v1=v1), running, settings.edge_drain_s)
+        pages = Dashboard.read(settings.dashboard_dir)
+        whole = Built(Edge(deps, raw=raw, v1=v1, pages=pages), running, settings.edge_drain_s)
         yield whole
 
 

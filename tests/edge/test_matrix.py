@@ -70,7 +70,6 @@ MESSAGES = [{"role": "user", "content": "Hi."}]
 UNSUPPORTED = "404 endpoint_not_supported"
 
 ROWS = {
-    "GET /": public(200),
     "GET /health": public(200),
     "GET /health/ready": public(200),
     "GET /api/docs": public(200),
