@@ -76,7 +76,7 @@ def install(dashboard: Path) -> None:
     wanted = digest(dashboard, [dashboard / name for name in ("package.json", "package-lock.json", ".npmrc")])
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print("==> installing the packages of the dashboard (a download of 50 MB where none is cached)", flush=True)
+    print("==> installing the packages of the dashboard (a download of 100 MB where none is cached)", flush=True)
     stamp.unlink(missing_ok=True)
     # Packages' own scripts are not needed for the build, so they are not run.
     npm(dashboard, "ci", "--ignore-scripts", "--no-audit", "--no-fund")

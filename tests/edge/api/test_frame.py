@@ -38,7 +38,6 @@ async def test_every_answer_has_an_id_of_ours_and_forbids_what_it_does_not_need(
         ("GET", "/api/auth/login", (405, "method_not_allowed")),
         ("PUT", "/api/keys", (405, "method_not_allowed")),
         ("DELETE", "/health", (405, "method_not_allowed")),
-        ("GET", "/api/../etc/passwd", (404, "not_found")),
         ("GET", "/openapi.json", (404, "not_found")),
     ],
 )
