@@ -36,6 +36,7 @@ TABLE: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_credentials": (401, _INVALID),
     "admin_required": (403, _INVALID),
     "cross_site_request": (403, _INVALID),
+    "api_key_inactive": (403, _INVALID),
     "model_not_allowed": (403, _INVALID),
     # What is asked for.
     "model_not_found": (404, _INVALID),

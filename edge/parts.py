@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from edge.api import playground
 from edge.api.tokens import Tokens
 from edge.app import Edge
 from edge.clients import Clients
@@ -131,6 +132,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             fleet=fleet,
         )
         raw = {path: partial(inference, endpoint) for path, endpoint in ENDPOINTS.items()}
+        raw[playground.PATH] = partial(playground.answer, deps, inference)
         quotes = QuoteParts(callers=callers, rates=rates, fleet=fleet, billing=clients.billing, money=money)
         v1 = v1_routers(quotes=quotes, callers=callers, rates=rates)
         pages = Dashboard.read(settings.dashboard_dir)

@@ -159,8 +159,8 @@ def unpack(resolved: auth_pb2.ResolvedApiKey) -> Caller:
     )
 
 
-def refusal(outcome: auth_pb2.ResolveOutcome.ValueType) -> EdgeError:
+def refusal(outcome: auth_pb2.ResolveOutcome.ValueType, code: str = "invalid_api_key") -> EdgeError:
     """Why a key may not be used, in words; "cannot tell" is a 503."""
     if outcome not in _WHY:
         return unavailable()
-    return EdgeError("invalid_api_key", _WHY[outcome])
+    return EdgeError(code, _WHY[outcome])

@@ -8,6 +8,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from edge.api import playground
 from edge.api.session import COOKIE, signed_in
 from edge.errors import TABLE
 from edge.openapi import inference
@@ -67,7 +68,7 @@ def document(app: FastAPI, routes: Iterable[APIRoute]) -> Json:
     )
     paths = cast(dict[str, dict[str, Json]], made["paths"])
     paths.update(cast(dict[str, dict[str, Json]], inference.paths()))
-    with_session = {
+    with_session = {(playground.PATH, "post")} | {
         (route.path, method.lower()) for route in routes if _needs(route.dependant) for method in route.methods or ()
     }
     for path, item in paths.items():

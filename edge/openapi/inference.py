@@ -1,6 +1,8 @@
-"""The description of `/v1`'s inference endpoints, which FastAPI never sees: their bodies pass through as they are."""
+"""The description of the inference endpoints, which FastAPI never sees: their bodies pass through as they are."""
 
 from collections.abc import Mapping
+
+from edge.api import playground
 
 Json = Mapping[str, object]
 
@@ -69,19 +71,40 @@ _HEADERS = [
 ]
 
 
+_KEY_ID = {
+    "name": "key_id",
+    "in": "query",
+    "required": True,
+    "description": "Which of your API keys the call runs as.",
+    "schema": {"type": "string", "format": "uuid"},
+}
+
+
 def paths() -> dict[str, Json]:
     """Path items of the inference endpoints."""
+    chat = _post(
+        "Chat completion",
+        "OpenAI's chat completions. All of its fields pass through to the model's server: tools, response_format, "
+        "images, logprobs, n and so on; fields that would redirect the call or carry credentials are refused. With "
+        "`stream: true` the answer comes as server-sent events and ends in `data: [DONE]`, whatever happens.",
+        required={"model": {"type": "string"}, "messages": {"type": "array", "items": {"type": "object"}}},
+        requests={"answer": CHAT_REQUEST, "stream": CHAT_STREAM_REQUEST},
+        answer=CHAT_ANSWER,
+        stream=CHAT_STREAM,
+    )
     return {
-        "/v1/chat/completions": _post(
-            "Chat completion",
-            "OpenAI's chat completions. All of its fields pass through to the model's server: tools, response_format, "
-            "images, logprobs, n and so on; fields that would redirect the call or carry credentials are refused. With "
-            "`stream: true` the answer comes as server-sent events and ends in `data: [DONE]`, whatever happens.",
-            required={"model": {"type": "string"}, "messages": {"type": "array", "items": {"type": "object"}}},
-            requests={"answer": CHAT_REQUEST, "stream": CHAT_STREAM_REQUEST},
-            answer=CHAT_ANSWER,
-            stream=CHAT_STREAM,
-        ),
+        "/v1/chat/completions": chat,
+        playground.PATH: {
+            "post": {
+                **chat["post"],
+                "tags": ["API keys"],
+                "summary": "Chat completion as one of your API keys, without its secret",
+                "description": "`POST /v1/chat/completions` for the dashboard's playground: the same request and "
+                "answer, streamed or not. It runs as the key that `key_id` names, with the key's limits and models, "
+                "and is billed and listed like every call of that key.",
+                "parameters": [_KEY_ID, *_HEADERS],
+            }
+        },
         "/v1/completions": _post(
             "Text completion",
             "OpenAI's completions, by the same rules as chat completions.",

@@ -121,41 +121,49 @@ def _text(raw: msgspec.Raw) -> str | None:
 class Counter:
     """Our own count of the output of one request, over all of its answers."""
 
-    __slots__ = ("_said", "output_tokens")
+    __slots__ = ("_least_tokens", "_said", "output_tokens")
 
     def __init__(self) -> None:
-        self._said: dict[int, tuple[int, int]] = {}
-        """Deltas and bytes of each answer."""
+        self._said: dict[int, tuple[int, int, int]] = {}
+        """Deltas, characters and bytes of each answer."""
+        self._least_tokens = 0
         self.output_tokens = 0
         """Tokens so far."""
 
     def add(self, choice: Choice) -> None:
         """Counts one delta, or one whole answer."""
-        added = _text_bytes(choice)
+        added = _said_by(choice)
         if added:
-            deltas, size = self._said.get(choice.index, (0, 0))
-            self._said[choice.index] = deltas + 1, size + added
-            self.output_tokens += max(deltas + 1, (size + added) // 5) - max(deltas, size // 5)
+            deltas, characters, size = self._said.get(choice.index, (0, 0, 0))
+            self._least_tokens -= max(deltas, characters // 5)
+            self.output_tokens -= max(deltas, size // 5)
+            deltas, characters, size = deltas + 1, characters + len(added), size + _bytes(added)
+            self._least_tokens += max(deltas, characters // 5)
+            self.output_tokens += max(deltas, size // 5)
+            self._said[choice.index] = deltas, characters, size
+
+    def is_more_than(self, output_tokens: int) -> bool:
+        """Whether there are several answers, and together they are too long for this many tokens.
+
+        llama.cpp tells the usage of one of them (docs/decisions/0012). The least that text takes is a token for each
+        delta, or for five characters: in letters of two or three bytes a token often has ten bytes, but nowhere that
+        many characters. A quarter is left for a server that cuts its text elsewhere.
+        """
+        return len(self._said) > 1 and 4 * output_tokens < 3 * self._least_tokens
 
 
-def _text_bytes(choice: Choice) -> int:
-    total = _length(choice.text)
+def _said_by(choice: Choice) -> str:
+    """Everything in it that an upstream counts as output."""
+    said = [choice.text]
     for delta in (choice.delta, choice.message):
         if delta is None:
             continue
-        total += _length(delta.content) + _length(delta.refusal)
-        total += _length(delta.reasoning_content) + _length(delta.reasoning)
-        for call in delta.tool_calls or ():
-            total += _function(call.function)
-        total += _function(delta.function_call)
-    return total
+        said += (delta.content, delta.refusal, delta.reasoning_content, delta.reasoning)
+        for function in (*(call.function for call in delta.tool_calls or ()), delta.function_call):
+            if function is not None:
+                said += (function.name, function.arguments)
+    return "".join(filter(None, said))
 
 
-def _function(function: Function | None) -> int:
-    return 0 if function is None else _length(function.name) + _length(function.arguments)
-
-
-def _length(text: str | None) -> int:
-    if not text:
-        return 0
+def _bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

@@ -5,7 +5,7 @@ client left                                 cancelled    the usage if it has com
 upstream failed, or we are stopping         error        nothing; what it would have cost is noted
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Price
@@ -75,6 +75,9 @@ def note_ending(exchange: Exchange, ending: Ending, *, now_s: float) -> Usage:
 def _used(exchange: Exchange, status: Status) -> Usage:
     delivered = exchange.counter.output_tokens
     said = exchange.usage and read_usage(exchange.usage, text_delivered=delivered > 0)
+    if said and exchange.counter.is_more_than(said.output_tokens):
+        # What it says of the prompt, which all answers share, is right all the same.
+        return replace(said, output_tokens=delivered, estimated=True)
     if said:
         return said
     if exchange.outgoing is None or not exchange.forwarded or (status is Status.ERROR and not delivered):

@@ -1,7 +1,7 @@
 """The hot path: admits an inference request, holds its money, has it answered, and notes what it cost."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -22,6 +22,7 @@ from edge.v1.conversation import converse
 from edge.v1.endpoints import Endpoint, Question
 from edge.v1.exchange import Cause, Exchange, Interrupted, Plan, Running
 from edge.v1.forwarding import Forwarding
+from edge.v1.headers import Headers
 from edge.v1.idempotency import Replay, read_key
 from edge.v1.max_cost import read_max_cost
 from edge.v1.metrics import REFUSED, count_ended
@@ -37,6 +38,9 @@ from kit.money import format_usd
 
 LAST_WORDS_S: Final = 1.0
 """How long the last piece waits for a client when its exchange was interrupted."""
+
+Identify = Callable[[Headers], Awaitable[Caller]]
+"""Finds out whom a request with these headers runs as. EdgeError where it may not."""
 
 log = get_logger()
 
@@ -74,13 +78,15 @@ class Inference:
     def __init__(self, parts: Parts) -> None:
         self._parts: Final = parts
 
-    async def __call__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request."""
+    async def __call__(
+        self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, *, identify: Identify | None = None
+    ) -> None:
+        """Answers one request. `identify` says who calls; None: the API key in the headers."""
         request_id = str(self._parts.new_id())
         reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
         try:
-            asked = await self._read(endpoint, scope, receive)
+            asked = await self._read(endpoint, scope, receive, identify or self._parts.callers.identify)
             admitted = await self._admit(endpoint, asked, reply, request_id=request_id, started_s=started_s)
         except ClientGone:
             return
@@ -98,9 +104,9 @@ class Inference:
         else:
             await self._run(admitted, receive)
 
-    async def _read(self, endpoint: Endpoint, scope: Scope, receive: Receive) -> _Asked:
+    async def _read(self, endpoint: Endpoint, scope: Scope, receive: Receive, identify: Identify) -> _Asked:
         parts, headers = self._parts, scope["headers"]
-        caller = await parts.callers.identify(headers)
+        caller = await identify(headers)
         body = await read_body(headers, receive, most=parts.max_body_bytes)
         question = endpoint.read(body)
         plan, snapshot = await parts.callers.plan_of(caller)

@@ -13,7 +13,7 @@ FIRST_TOKEN = Histogram(
     "privaterouter_first_token_seconds", "From the request to its first token", ["model"], buckets=_SECONDS
 )
 TOKENS = Counter("privaterouter_tokens_total", "Tokens of ended requests", ["model", "direction"])
-ESTIMATED = Counter("privaterouter_estimated_total", "Requests whose upstream did not say what was used", ["upstream"])
+ESTIMATED = Counter("privaterouter_estimated_total", "Requests charged by our own count", ["upstream"])
 UNCHARGED = Counter("privaterouter_uncharged_nanos_total", "Used, but not charged, in nano-dollars", ["status"])
 
 

@@ -15,7 +15,7 @@ from kit.secrets import derive
 from kit.tokens import has_valid_form, make_token
 from services.auth import checks, store_api_keys, store_users
 from services.auth.errors import ApiKeyNotFound, TooManyApiKeys, UserNotFound
-from services.auth.rows import ApiKey, KeySettings, KnownSecret
+from services.auth.rows import ApiKey, KeySettings, KnownKey
 
 SECRET_PREFIX = "sk-pr-live-"  # noqa: S105 (what every secret begins with, for all to see)
 KEY_PREFIX_CHARS = 15
@@ -38,7 +38,7 @@ CHANGEABLE = (
 
 
 class Outcome(Enum):
-    """What a secret turned out to be."""
+    """What a secret, or a key named by its id, turned out to be."""
 
     ACTIVE = "active"
     UNKNOWN = "unknown"
@@ -49,7 +49,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A secret's outcome; the key and its sealed virtual key only where it is ACTIVE."""
+    """An outcome; the key and its sealed virtual key only where it is ACTIVE."""
 
     outcome: Outcome
     api_key: ApiKey | None = None
@@ -154,12 +154,19 @@ async def resolve(
     """What each secret is, in their order, and the last revocation that these answers reflect."""
     digests = [digester.digest(secret) if has_valid_form(SECRET_PREFIX, secret) else None for secret in secrets]
     wanted = {digest for digest in digests if digest is not None}
-    found, last_sequence = await store_api_keys.known_secrets(c, list(wanted))
-    known = {one.digest: one for one in found}
+    known, last_sequence = await store_api_keys.known_secrets(c, list(wanted))
     return [_judge(known.get(digest) if digest else None, now) for digest in digests], last_sequence
 
 
-def _judge(known: KnownSecret | None, now: datetime) -> Resolved:
+async def resolve_by_id(c: Connection, api_key_id: UUID, *, user_id: UUID, now: datetime) -> Resolved:
+    """What the user's key with this id is. ApiKeyNotFound."""
+    known = await store_api_keys.known_key(c, api_key_id, user_id=user_id)
+    if known is None:
+        raise ApiKeyNotFound("the user has no API key with this id")
+    return _judge(known, now)
+
+
+def _judge(known: KnownKey | None, now: datetime) -> Resolved:
     if known is None:
         return Resolved(Outcome.UNKNOWN)
     settings = known.api_key.settings

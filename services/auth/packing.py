@@ -122,7 +122,7 @@ def api_key_message(api_key: ApiKey) -> pb.ApiKey:
 
 
 def resolved_message(resolved: Resolved, *, virtual_key: str) -> pb.ResolvedApiKey:
-    """What a secret turned out to be."""
+    """What a secret, or a key named by its id, turned out to be."""
     outcome = _OUTCOME_NUMBERS[resolved.outcome]
     if resolved.api_key is None:
         return pb.ResolvedApiKey(outcome=outcome)

@@ -60,10 +60,9 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSecret:
-    """An API key found by its secret, with what decides whether it may be used."""
+class KnownKey:
+    """An API key with what decides whether it may be used."""
 
-    digest: bytes
     api_key: ApiKey
     owner_status: Status
     virtual_key_sealed: bytes | None

@@ -155,14 +155,18 @@ class AuthServicer(VirtualKeysServicer):
             answers, last_sequence = await api_keys.resolve(
                 c, request.secrets, digester=self._parts.digester, now=self._parts.clock()
             )
-        seals = self._parts.seals
-        resolved = [
-            packing.resolved_message(
-                one, virtual_key=seals.open(one.virtual_key_sealed, one.api_key.id) if one.api_key else ""
-            )
-            for one in answers
-        ]
-        return pb.ResolveApiKeysResponse(resolved=resolved, revocation_sequence=last_sequence)
+        return pb.ResolveApiKeysResponse(
+            resolved=map(self._resolved_message, answers), revocation_sequence=last_sequence
+        )
+
+    async def ResolveApiKeyById(
+        self, request: pb.ResolveApiKeyByIdRequest, context: Context
+    ) -> pb.ResolveApiKeyByIdResponse:
+        user_id = parse_uuid(request.user_id, "user_id")
+        api_key_id = parse_uuid(request.api_key_id, "api_key_id")
+        async with self._database.reader() as c:
+            answer = await api_keys.resolve_by_id(c, api_key_id, user_id=user_id, now=self._parts.clock())
+        return pb.ResolveApiKeyByIdResponse(resolved=self._resolved_message(answer))
 
     async def ListRevocations(self, request: pb.ListRevocationsRequest, context: Context) -> pb.ListRevocationsResponse:
         after = request.after_sequence
@@ -181,6 +185,12 @@ class AuthServicer(VirtualKeysServicer):
         async with self._database.transaction() as c:
             await store_api_keys.note_use(c, ids, times, now=self._parts.clock())
         return pb.ReportApiKeyUseResponse()
+
+    def _resolved_message(self, one: api_keys.Resolved) -> pb.ResolvedApiKey:
+        seals = self._parts.seals
+        return packing.resolved_message(
+            one, virtual_key=seals.open(one.virtual_key_sealed, one.api_key.id) if one.api_key else ""
+        )
 
     async def _new_user(self, request: pb.SignUpRequest | pb.CreateUserRequest, *, role: Role) -> tuple[User, str]:
         email = users.checked_email(request.email)

@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from kit.database import Connection
 from kit.paging import Page
-from services.auth.rows import ApiKey, KeySettings, KnownSecret, Revocation
+from services.auth.rows import ApiKey, KeySettings, KnownKey, Revocation
 
 KEY_COLUMNS = (
     "k.id, k.user_id, k.key_prefix, k.name, k.status, k.monthly_limit_nanos, k.allowed_models, k.rpm_limit,"
@@ -108,8 +108,8 @@ async def delete_api_key(c: Connection, api_key_id: UUID, *, user_id: UUID) -> b
     return answer
 
 
-async def known_secrets(c: Connection, digests: Sequence[bytes]) -> tuple[list[KnownSecret], int]:
-    """The keys with these digests, in any order, and the last revocation they reflect; one statement."""
+async def known_secrets(c: Connection, digests: Sequence[bytes]) -> tuple[dict[bytes, KnownKey], int]:
+    """The keys with these digests, by digest, and the last revocation they reflect; one statement."""
     rows = await c.fetch(
         f"""
         SELECT {KEY_COLUMNS}, k.secret_digest, k.virtual_key_sealed, u.status AS owner_status, r.last_sequence
@@ -118,12 +118,21 @@ async def known_secrets(c: Connection, digests: Sequence[bytes]) -> tuple[list[K
         """,
         digests,
     )
-    found = [
-        KnownSecret(row["secret_digest"], api_key_of(row), row["owner_status"], row["virtual_key_sealed"])
-        for row in rows
-        if row["id"] is not None
-    ]
+    found = {row["secret_digest"]: _known_key(row) for row in rows if row["id"] is not None}
     return found, rows[0]["last_sequence"]
+
+
+async def known_key(c: Connection, api_key_id: UUID, *, user_id: UUID) -> KnownKey | None:
+    """The user's key with this id."""
+    row = await c.fetchrow(
+        f"""
+        SELECT {KEY_COLUMNS}, k.virtual_key_sealed, u.status AS owner_status
+        FROM auth.api_keys k JOIN auth.users u ON u.id = k.user_id WHERE k.id = $1 AND k.user_id = $2
+        """,
+        api_key_id,
+        user_id,
+    )
+    return _known_key(row) if row else None
 
 
 async def note_use(c: Connection, api_key_ids: Sequence[UUID], times: Sequence[datetime], *, now: datetime) -> None:
@@ -178,6 +187,10 @@ async def last_revocation(c: Connection) -> int:
     """The end of the list; 0 while it is empty."""
     sequence: int = await c.fetchval("SELECT coalesce(max(sequence), 0) FROM auth.revocations")
     return sequence
+
+
+def _known_key(row: Record) -> KnownKey:
+    return KnownKey(api_key_of(row), row["owner_status"], row["virtual_key_sealed"])
 
 
 def api_key_of(row: Record) -> ApiKey:

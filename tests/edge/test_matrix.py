@@ -42,16 +42,19 @@ class Row:
     admin: int | str
     body: dict[str, Any] | None = None
     fill: dict[str, str] = field(default_factory=dict)
+    query: str = ""
 
 
 def public(status: int, body: dict[str, Any] | None = None) -> Row:
     return Row(status, status, status, status, status, body)
 
 
-def session(status: int, stranger: int | str, *, admin: int | str = 0, body: dict[str, Any] | None = None) -> Row:
+def session(
+    status: int, stranger: int | str, *, admin: int | str = 0, body: dict[str, Any] | None = None, query: str = ""
+) -> Row:
     """For people who have logged in. An admin is as strange to somebody's things as anybody."""
     no = "401 invalid_session"
-    return Row(no, status, stranger, no, admin or stranger, body)
+    return Row(no, status, stranger, no, admin or stranger, body, query=query)
 
 
 def admins(status: int, body: dict[str, Any] | None = None) -> Row:
@@ -67,6 +70,7 @@ def inference(status: int | str, body: dict[str, Any] | None = None, **fill: str
 
 NO_KEY, NO_EVENT = "404 api_key_not_found", "404 usage_not_found"
 MESSAGES = [{"role": "user", "content": "Hi."}]
+CHAT = {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}
 UNSUPPORTED = "404 endpoint_not_supported"
 
 ROWS = {
@@ -91,13 +95,14 @@ ROWS = {
     "GET /api/usage/summary": session(200, 200),
     "GET /api/usage/export.csv": session(200, 200),
     "GET /api/usage/{request_id}": session(200, NO_EVENT),
+    "POST /api/playground/chat/completions": session(200, NO_KEY, body=CHAT, query="?key_id={key_id}"),
     "GET /api/admin/users": admins(200),
     "GET /api/admin/users/{user_id}": admins(200),
     "PATCH /api/admin/users/{user_id}": admins(200, {"name": "renamed"}),
     "POST /api/admin/users/{user_id}/plan": admins(200, {"plan": "starter"}),
     "POST /api/admin/users/{user_id}/credits": admins(200, {"amount_usd": "0.5", "reason": "goodwill"}),
     "GET /api/admin/upstreams": admins(200),
-    "POST /v1/chat/completions": inference(200, {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}),
+    "POST /v1/chat/completions": inference(200, CHAT),
     "POST /v1/completions": inference(200, {"model": "privaterouter/fast", "prompt": "Hi.", "max_tokens": 5}),
     "POST /v1/embeddings": inference(200, {"model": "privaterouter/embed", "input": "Hi."}),
     "POST /v1/responses": inference(200, {"model": "privaterouter/fast", "input": "Hi.", "max_output_tokens": 5}),
@@ -206,7 +211,7 @@ async def test_everybody_gets_what_is_theirs(stage: Stage, route: str) -> None:
     method, _, path = route.partition(" ")
     for name in ("nobody", "key", "stranger", "admin", "owner"):
         names = stage.names | {"number": f"{next(_numbers)}-{_ids()}"}
-        url = path.replace(":path}", "}").format(**names, **row.fill)
+        url = (path.replace(":path}", "}") + row.query).format(**names, **row.fill)
         answer = await stage.clients[name].request(method, url, json=filled(row.body, names))
         expected = getattr(row, name)
         assert said(answer) == (expected if isinstance(expected, str) else str(expected)), f"{name}: {answer.text}"

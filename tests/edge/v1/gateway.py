@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from starlette.types import Receive, Scope, Send
 
 from edge import frame
+from edge.api import playground
 from edge.errors import EdgeError
 from edge.limits.rates import Admission, RateAnswer, Rates
 from edge.lookup.accounts import Accounts
@@ -260,9 +261,9 @@ async def always_alive(upstream: Upstream) -> bool:
 
 @asynccontextmanager
 async def running_gateway(
-    upstream_url: str, *, patience: Patience, max_body_bytes: int = 1024 * 1024
+    upstream_url: str, *, patience: Patience, max_body_bytes: int = 1024 * 1024, deps: Any = None
 ) -> AsyncIterator[Gateway]:
-    """A gateway in front of this upstream, on a port of its own."""
+    """A gateway in front of this upstream, on a port of its own; with `deps`, it has the playground too."""
     upstream = Upstream("default", "openai", upstream_url, "upstream-secret", virtual_keys=False)
     models = [
         model("test/chat"),
@@ -310,7 +311,9 @@ async def running_gateway(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         endpoint = ENDPOINTS.get(scope["path"])
-        if endpoint is None:
+        if deps is not None and scope["path"] == playground.PATH:
+            await playground.answer(deps, inference, scope, receive, send)
+        elif endpoint is None:
             await frame.framed(rest, scope, receive, send, ids=ids)
         else:
             await inference(endpoint, scope, receive, send)

@@ -69,6 +69,21 @@ def test_our_count_is_the_larger_of_deltas_and_a_fifth_of_their_bytes(deltas: li
     assert counter.output_tokens == expected
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), st.text(max_size=40))), st.integers(0, 200))
+def test_only_several_answers_are_too_long_for_a_number_of_tokens_and_only_where_our_count_is_larger(
+    deltas: list[tuple[int, str]], told: int
+) -> None:
+    counter = Counter()
+    for index, text in deltas:
+        counter.add(Choice(index=index, delta=Delta(content=text)))
+    spoke = {index for index, text in deltas if text}
+    if counter.is_more_than(told):
+        assert len(spoke) > 1
+        assert counter.output_tokens * 3 > told * 4
+    elif len(spoke) > 1:
+        assert sum(bool(text) for _, text in deltas) * 3 <= told * 4
+
+
 def test_reasoning_refusals_and_tool_arguments_count_and_empty_deltas_do_not() -> None:
     counter = Counter()
     call = ToolCall(function=Function(name="f", arguments="{}"))

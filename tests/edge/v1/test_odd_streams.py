@@ -87,6 +87,19 @@ async def test_several_choices_pass_in_the_order_in_which_they_came(gateway: Gat
     assert (record.output_tokens, record.estimated, record.finish_reason) == (4, True, "stop")
 
 
+@pytest.mark.parametrize("told", [1, 2], ids=["once, as LiteLLM passes it on", "by every answer, as llama.cpp does"])
+async def test_a_usage_of_one_answer_is_not_taken_for_that_of_all(gateway: Gateway, told: int) -> None:
+    said = [event(choices=[choice({"content": "tok "}) | {"index": index}]) for index in (0, 1) * 4]
+    ends = [event(choices=[choice(finish="length") | {"index": index}]) for index in (0, 1)]
+    one = event(choices=[], usage={"prompt_tokens": 7, "completion_tokens": 4, "total_tokens": 11})
+    script = {"body": "".join(said + ends) + one * told + DONE, "headers": SSE}
+    async with gateway.post(stream=True, n=2, script=script) as response:
+        assert (await response.read()).endswith(DONE.encode())
+    record = gateway.purse.final[0]
+    assert (record.status, record.input_tokens, record.output_tokens) == (Status.SUCCESS, 7, 8)
+    assert (record.estimated, record.cost_nanos) == (True, 7 * 100 + 8 * 300)
+
+
 @pytest.mark.parametrize(
     "text",
     [

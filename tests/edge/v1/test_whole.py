@@ -87,6 +87,34 @@ async def test_without_a_usage_to_believe_we_count_ourselves(gateway: Gateway, u
     assert record.cost_nanos == (size // 5 + 10) * 100 + 8 * 300
 
 
+@pytest.mark.parametrize(
+    "text, told, charged, estimated",
+    [
+        ("Of four letters each. " * 4, 20, 34, True),
+        ("Of four letters each. " * 4, 40, 40, False),
+        ("Говорит по-русски. " * 4, 32, 32, False),
+    ],
+    ids=["one answer's usage", "that of both", "that of both, in letters of two bytes"],
+)
+async def test_a_usage_of_one_answer_is_not_taken_for_that_of_all(
+    gateway: Gateway, text: str, told: int, charged: int, estimated: bool
+) -> None:
+    """llama.cpp tells the tokens of the first answer only."""
+    answers = [{"index": index, "message": {"content": text}, "finish_reason": "stop"} for index in (0, 1)]
+    usage = {
+        "prompt_tokens": 7,
+        "completion_tokens": told,
+        "total_tokens": 7 + told,
+        "prompt_tokens_details": {"cached_tokens": 5},
+    }
+    said = json.dumps({"choices": answers, "usage": usage})
+    async with gateway.post(n=2, script={"body": said, "headers": {"content-type": "application/json"}}) as response:
+        assert response.status == 200
+    record = gateway.purse.final[0]
+    assert (record.input_tokens, record.cached_input_tokens, record.output_tokens) == (7, 5, charged)
+    assert (record.estimated, record.cost_nanos) == (estimated, 2 * 100 + 5 * 50 + charged * 300)
+
+
 async def test_what_an_upstream_claims_beyond_the_hold_is_not_charged(gateway: Gateway) -> None:
     usage = {"prompt_tokens": 7, "completion_tokens": 10**9, "total_tokens": 10**9 + 7}
     async with gateway.post(script={"tokens": 1, "usage": usage}, max_tokens=4) as response:

@@ -1,4 +1,4 @@
-"""What edges ask: what a secret is, what has been revoked, and noting when keys were used."""
+"""What edges ask: what a secret or a key is, what has been revoked, and noting when keys were used."""
 
 import asyncio
 from contextlib import suppress
@@ -13,7 +13,7 @@ from kit import timestamps
 from kit.tokens import make_token
 from privaterouter.auth.v1 import auth_pb2 as pb
 from services.auth import store_api_keys
-from tests.services.auth.conftest import NOW, Auth, refusal, someone_waits_for_a_lock
+from tests.services.auth.conftest import NOW, Auth, Start, refusal, someone_waits_for_a_lock
 from tests.support.waiting import eventually
 
 
@@ -242,3 +242,42 @@ async def test_a_bad_report_is_refused_as_a_whole(auth: Auth) -> None:
     assert (await refusal(report(auth, *[(key.id, NOW)] * 10_001)))[2] == {"field": "uses"}
     assert await last_use(auth, key) is None
     await report(auth)
+
+
+async def by_id(auth: Auth, user_id: str, api_key_id: str) -> pb.ResolvedApiKey:
+    request = pb.ResolveApiKeyByIdRequest(user_id=user_id, api_key_id=api_key_id)
+    return (await auth.stub.ResolveApiKeyById(request)).resolved
+
+
+async def test_a_key_named_by_its_owner_is_what_its_secret_is(start: Start) -> None:
+    async with start(virtual_keys=True) as auth:
+        user_id = await auth.user_id()
+        created = await auth.create_key(user_id, monthly_limit_nanos=7, rpm_limit=9)
+        found = await by_id(auth, user_id, created.api_key.id)
+        assert [found] == list((await auth.resolve(created.secret)).resolved)
+        assert (found.outcome, found.api_key, found.account_id) == (1, created.api_key, user_id)
+        assert found.virtual_key
+
+
+async def test_a_key_of_another_user_or_of_nobody_is_not_found(auth: Auth) -> None:
+    alice, bob = await auth.user_id(), await auth.user_id("bob@example.com")
+    key, deleted = (await auth.create_key(alice)).api_key, (await auth.create_key(alice)).api_key
+    await auth.stub.DeleteApiKey(pb.DeleteApiKeyRequest(user_id=alice, api_key_id=deleted.id))
+    for user_id, api_key_id in ((bob, key.id), (alice, deleted.id), (alice, str(uuid4())), (str(uuid4()), key.id)):
+        assert (await refusal(by_id(auth, user_id, api_key_id)))[:2] == ("NOT_FOUND", "API_KEY_NOT_FOUND")
+    assert (await refusal(by_id(auth, "x", key.id)))[2] == {"field": "user_id"}
+    assert (await refusal(by_id(auth, alice, "x")))[2] == {"field": "api_key_id"}
+
+
+async def test_a_key_named_by_its_owner_says_why_it_does_not_work_and_nothing_else(auth: Auth) -> None:
+    alice, bob = await auth.user_id(), await auth.user_id("bob@example.com")
+    disabled, orphan = (await auth.create_key(alice)).api_key, (await auth.create_key(bob)).api_key
+    expired = (await auth.create_key(alice, expire_time=timestamps.to_proto(NOW + timedelta(hours=1)))).api_key
+    await update(auth, disabled, status=pb.API_KEY_STATUS_DISABLED)
+    await set_status(auth, bob, pb.USER_STATUS_DISABLED)
+    auth.clock.now += timedelta(hours=1)
+    assert [await by_id(auth, key.user_id, key.id) for key in (disabled, expired, orphan)] == [
+        pb.ResolvedApiKey(outcome=pb.RESOLVE_OUTCOME_DISABLED),
+        pb.ResolvedApiKey(outcome=pb.RESOLVE_OUTCOME_EXPIRED),
+        pb.ResolvedApiKey(outcome=pb.RESOLVE_OUTCOME_OWNER_DISABLED),
+    ]

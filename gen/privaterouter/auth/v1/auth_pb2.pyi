@@ -173,7 +173,7 @@ class _ResolveOutcomeEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_Resolve
     """Its owner is disabled."""
 
 class ResolveOutcome(_ResolveOutcome, metaclass=_ResolveOutcomeEnumTypeWrapper):
-    """What a secret turned out to be."""
+    """What a secret, or a key named by its id, turned out to be."""
 
 RESOLVE_OUTCOME_UNSPECIFIED: ResolveOutcome.ValueType  # 0
 """Never sent."""
@@ -905,7 +905,7 @@ class ResolvedApiKey(message.Message):
     ACCOUNT_ID_FIELD_NUMBER: builtins.int
     VIRTUAL_KEY_FIELD_NUMBER: builtins.int
     outcome: ResolveOutcome.ValueType
-    """What the secret turned out to be. Only ACTIVE fills the other fields."""
+    """Whether it may be used. Only ACTIVE fills the other fields."""
     account_id: builtins.str
     """The account that pays: the owner's user id."""
     virtual_key: builtins.str
@@ -925,6 +925,52 @@ class ResolvedApiKey(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["api_key", b"api_key"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "api_key", b"api_key", "outcome", b"outcome", "virtual_key", b"virtual_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResolveApiKeyByIdRequest(message.Message):
+    """Request of ResolveApiKeyById."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: builtins.int
+    API_KEY_ID_FIELD_NUMBER: builtins.int
+    user_id: builtins.str
+    """The owner; a key of another user is API_KEY_NOT_FOUND."""
+    api_key_id: builtins.str
+    """The key's id."""
+    def __init__(
+        self,
+        *,
+        user_id: builtins.str = ...,
+        api_key_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["api_key_id", b"api_key_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ResolveApiKeyByIdResponse(message.Message):
+    """Response of ResolveApiKeyById."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    RESOLVED_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def resolved(self) -> ResolvedApiKey:
+        """The key as it is now. Its outcome is never UNKNOWN."""
+
+    def __init__(
+        self,
+        *,
+        resolved: ResolvedApiKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["resolved", b"resolved"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["resolved", b"resolved"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,6 +85,11 @@ class AuthServiceStub:
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeysRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeysResponse.FromString,
                 _registered_method=True)
+        self.ResolveApiKeyById = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/ResolveApiKeyById',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeyByIdRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeyByIdResponse.FromString,
+                _registered_method=True)
         self.ListRevocations = channel.unary_unary(
                 '/privaterouter.auth.v1.AuthService/ListRevocations',
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListRevocationsRequest.SerializeToString,
@@ -193,6 +198,13 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveApiKeyById(self, request, context):
+        """Resolves one API key for its owner, who is logged in and names it by its id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRevocations(self, request, context):
         """Lists what has changed in keys and users since a sequence number, so that caches can drop it. Complete: a sequence
         number is visible only when all lower ones are.
@@ -289,6 +301,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ResolveApiKeys,
                     request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeysRequest.FromString,
                     response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeysResponse.SerializeToString,
+            ),
+            'ResolveApiKeyById': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveApiKeyById,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeyByIdRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeyByIdResponse.SerializeToString,
             ),
             'ListRevocations': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRevocations,
@@ -592,6 +609,33 @@ class AuthService:
             '/privaterouter.auth.v1.AuthService/ResolveApiKeys',
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeysRequest.SerializeToString,
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveApiKeyById(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/ResolveApiKeyById',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeyByIdRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ResolveApiKeyByIdResponse.FromString,
             options,
             channel_credentials,
             insecure,

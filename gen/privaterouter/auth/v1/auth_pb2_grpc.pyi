@@ -40,6 +40,8 @@ class AuthServiceStub:
     """Deletes an API key for good, with its virtual key. Deleting it a second time is API_KEY_NOT_FOUND."""
     ResolveApiKeys: aio.UnaryUnaryMultiCallable[auth_pb2.ResolveApiKeysRequest, auth_pb2.ResolveApiKeysResponse]
     """Resolves secrets of API keys, in one round trip for many callers. Answers stand in the order of the request."""
+    ResolveApiKeyById: aio.UnaryUnaryMultiCallable[auth_pb2.ResolveApiKeyByIdRequest, auth_pb2.ResolveApiKeyByIdResponse]
+    """Resolves one API key for its owner, who is logged in and names it by its id."""
     ListRevocations: aio.UnaryUnaryMultiCallable[auth_pb2.ListRevocationsRequest, auth_pb2.ListRevocationsResponse]
     """Lists what has changed in keys and users since a sequence number, so that caches can drop it. Complete: a sequence
     number is visible only when all lower ones are.
@@ -143,6 +145,14 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[auth_pb2.ResolveApiKeysRequest, abc.Awaitable[auth_pb2.ResolveApiKeysResponse]],
     ) -> abc.Awaitable[auth_pb2.ResolveApiKeysResponse]:
         """Resolves secrets of API keys, in one round trip for many callers. Answers stand in the order of the request."""
+
+    @abc_1.abstractmethod
+    def ResolveApiKeyById(
+        self,
+        request: auth_pb2.ResolveApiKeyByIdRequest,
+        context: aio.ServicerContext[auth_pb2.ResolveApiKeyByIdRequest, abc.Awaitable[auth_pb2.ResolveApiKeyByIdResponse]],
+    ) -> abc.Awaitable[auth_pb2.ResolveApiKeyByIdResponse]:
+        """Resolves one API key for its owner, who is logged in and names it by its id."""
 
     @abc_1.abstractmethod
     def ListRevocations(

@@ -1,0 +1,34 @@
+/** How the dashboard looks: one accent, quiet surfaces, readable sizes. */
+
+import { createTheme, type MantineColorsTuple } from "@mantine/core";
+
+const jade: MantineColorsTuple = [
+  "#e8f8f3",
+  "#d3efe5",
+  "#a6dfcb",
+  "#75ceae",
+  "#4dc096",
+  "#33b786",
+  "#1f9d70",
+  "#0b7a5f",
+  "#08634d",
+  "#054d3c",
+];
+
+export const theme = createTheme({
+  primaryColor: "jade",
+  primaryShade: { light: 7, dark: 6 },
+  autoContrast: true,
+  colors: { jade },
+  fontFamily: "'Inter Variable', system-ui, sans-serif",
+  fontFamilyMonospace: "ui-monospace, 'SF Mono', 'Cascadia Mono', Menlo, Consolas, monospace",
+  headings: { fontWeight: "600", sizes: { h1: { fontSize: "1.5rem", lineHeight: "1.3" } } },
+  defaultRadius: "md",
+  cursorType: "pointer",
+  respectReducedMotion: true,
+  components: {
+    Card: { defaultProps: { withBorder: true, padding: "lg", radius: "lg" } },
+    Modal: { defaultProps: { centered: true, radius: "lg", overlayProps: { blur: 2, backgroundOpacity: 0.4 } } },
+    Tooltip: { defaultProps: { events: { hover: true, focus: true, touch: true }, openDelay: 200 } },
+  },
+});
