@@ -620,6 +620,96 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/playground/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Chat completion as one of your API keys, without its secret
+         * @description `POST /v1/chat/completions` for the dashboard's playground: the same request and answer, streamed or not. It runs as the key that `key_id` names, with the key's limits and models, and is billed and listed like every call of that key.
+         */
+        post: {
+            parameters: {
+                query: {
+                    /** @description Which of your API keys the call runs as. */
+                    key_id: string;
+                };
+                header?: {
+                    /** @description The most that the call may cost, in dollars. The limit of the answer is lowered to what that pays for (`x-privaterouter-max-tokens` in the answer says to what); too little for a useful one is a 400. */
+                    "x-privaterouter-max-cost-usd"?: string;
+                    /** @description A call that is repeated with the same key within a day runs and is paid once: the repeated one gets its receipt, or its answer where the API key keeps answers, with `x-privaterouter-replayed: true`. */
+                    "Idempotency-Key"?: string;
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": {
+                        model: string;
+                        messages: Record<string, never>[];
+                    } & {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            responses: {
+                /** @description The model's answer. */
+                200: {
+                    headers: {
+                        /** @description What the call cost, where that is known before the headers go out (not when streaming). */
+                        "x-privaterouter-cost-usd"?: string;
+                        /** @description The model that answered, and whose price counts, where it stands in for the one asked for. */
+                        "x-privaterouter-model"?: string;
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        /**
+                         * @example {
+                         *       "id": "chatcmpl-1",
+                         *       "created": 1778826333,
+                         *       "model": "privaterouter/fast",
+                         *       "object": "chat.completion",
+                         *       "choices": [
+                         *         {
+                         *           "index": 0,
+                         *           "message": {
+                         *             "role": "assistant",
+                         *             "content": "Hi there, nice meeting you!"
+                         *           },
+                         *           "finish_reason": "stop"
+                         *         }
+                         *       ],
+                         *       "usage": {
+                         *         "prompt_tokens": 14,
+                         *         "completion_tokens": 9,
+                         *         "total_tokens": 23
+                         *       }
+                         *     }
+                         */
+                        "application/json": Record<string, never>;
+                        /**
+                         * @example data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1778826333,"model":"privaterouter/fast","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}
+                         *
+                         *     data: [DONE]
+                         */
+                        "text/event-stream": string;
+                    };
+                };
+                default: components["responses"]["Error"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/completions": {
         parameters: {
             query?: never;
@@ -1894,7 +1984,7 @@ export interface components {
                 /** @description The field that is meant. */
                 param: string | null;
                 /** @enum {string} */
-                code: "account_not_found" | "admin_required" | "api_key_not_found" | "credits_in_use" | "cross_site_request" | "email_taken" | "endpoint_not_supported" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_credits" | "insufficient_funds" | "internal_error" | "invalid_amount" | "invalid_api_key" | "invalid_body" | "invalid_credentials" | "invalid_email" | "invalid_parameter" | "invalid_password" | "invalid_session" | "key_limit_reached" | "last_admin" | "max_cost_too_low" | "method_not_allowed" | "model_exists" | "model_not_allowed" | "model_not_found" | "not_found" | "plan_not_found" | "rate_limit_exceeded" | "reason_required" | "request_too_large" | "service_unavailable" | "too_many_api_keys" | "unsupported_media_type" | "upstream_failed" | "upstream_not_found" | "upstream_timeout" | "upstream_unavailable" | "upstream_unconfigured" | "usage_not_found" | "user_not_found";
+                code: "account_not_found" | "admin_required" | "api_key_inactive" | "api_key_not_found" | "credits_in_use" | "cross_site_request" | "email_taken" | "endpoint_not_supported" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_credits" | "insufficient_funds" | "internal_error" | "invalid_amount" | "invalid_api_key" | "invalid_body" | "invalid_credentials" | "invalid_email" | "invalid_parameter" | "invalid_password" | "invalid_session" | "key_limit_reached" | "last_admin" | "max_cost_too_low" | "method_not_allowed" | "model_exists" | "model_not_allowed" | "model_not_found" | "not_found" | "plan_not_found" | "rate_limit_exceeded" | "reason_required" | "request_too_large" | "service_unavailable" | "too_many_api_keys" | "unsupported_media_type" | "upstream_failed" | "upstream_not_found" | "upstream_timeout" | "upstream_unavailable" | "upstream_unconfigured" | "usage_not_found" | "user_not_found";
             };
         };
     };
