@@ -470,7 +470,7 @@ export interface paths {
         put?: never;
         /**
          * What a request would cost
-         * @description Nothing runs and nothing is set aside; it counts as one of your requests a minute. The field `messages`, `prompt` or `input` says which endpoint the body is for.
+         * @description Nothing runs and nothing is set aside; it counts as one of your requests a minute. What the body is for is seen from it: `prompt` is for completions; `input` for responses where the model is one for chat, and for embeddings where it is one for those; `messages` for chat completions, or for messages where the header `anthropic-version` is there.
          */
         post: operations["quote_v1_quote_post"];
         delete?: never;
@@ -1122,7 +1122,7 @@ export interface components {
              * @default ok
              * @constant
              */
-            status: "ok";
+            status?: "ok";
         };
         /**
          * Key
@@ -1181,13 +1181,13 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /**
              * Status
              * @default active
              * @enum {string}
              */
-            status: "active" | "disabled";
+            status?: "active" | "disabled";
             /** Monthly Limit Usd */
             monthly_limit_usd?: (string | number) | null;
             /**
@@ -1206,7 +1206,7 @@ export interface components {
              * @description Whether answers to calls with an `Idempotency-Key` are kept for a day, for who calls again. False: a repeated call gets a receipt.
              * @default false
              */
-            keeps_answers: boolean;
+            keeps_answers?: boolean;
             /** Expires At */
             expires_at?: string | null;
         };
@@ -1336,7 +1336,7 @@ export interface components {
              * @default list
              * @constant
              */
-            object: "list";
+            object?: "list";
             /** Data */
             data: components["schemas"]["ModelObject"][];
         };
@@ -1352,7 +1352,7 @@ export interface components {
              * @default model
              * @constant
              */
-            object: "model";
+            object?: "model";
             /** Created */
             created: number;
             /**
@@ -1360,7 +1360,7 @@ export interface components {
              * @default privaterouter
              * @constant
              */
-            owned_by: "privaterouter";
+            owned_by?: "privaterouter";
         };
         /**
          * NewKey
@@ -1377,7 +1377,7 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "disabled";
+            status?: "active" | "disabled";
             /** Monthly Limit Usd */
             monthly_limit_usd?: (string | number) | null;
             /**
@@ -1396,7 +1396,7 @@ export interface components {
              * @description Whether answers to calls with an `Idempotency-Key` are kept for a day, for who calls again. False: a repeated call gets a receipt.
              * @default false
              */
-            keeps_answers: boolean;
+            keeps_answers?: boolean;
             /** Expires At */
             expires_at?: string | null;
         };
@@ -1548,7 +1548,7 @@ export interface components {
              * Reason
              * @default
              */
-            reason: string;
+            reason?: string;
         };
         /**
          * PlanChanged
@@ -1597,7 +1597,7 @@ export interface components {
              * @default quote
              * @constant
              */
-            object: "quote";
+            object?: "quote";
             /**
              * Model
              * @example privaterouter/fast
@@ -1704,7 +1704,7 @@ export interface components {
              * @default bearer
              * @constant
              */
-            token_type: "bearer";
+            token_type?: "bearer";
             user: components["schemas"]["User"];
         };
         /**
@@ -1725,7 +1725,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
         };
         /**
          * Summary
@@ -1933,19 +1933,19 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /**
              * Role
              * @default user
              * @enum {string}
              */
-            role: "user" | "admin";
+            role?: "user" | "admin";
             /**
              * Status
              * @default active
              * @enum {string}
              */
-            status: "active" | "disabled";
+            status?: "active" | "disabled";
         };
         /**
          * UserWithAccount
@@ -2651,11 +2651,13 @@ export interface operations {
             query?: never;
             header?: {
                 "x-privaterouter-max-cost-usd"?: string;
+                /** @description With any value, a body with `messages` is one for `/v1/messages`, and errors have Anthropic's shape. Anthropic's clients send it by themselves. */
+                "anthropic-version"?: string;
             };
             path?: never;
             cookie?: never;
         };
-        /** @description The same body as for chat completions, completions or embeddings. */
+        /** @description The same body as for chat completions, completions, embeddings, responses or messages. */
         requestBody: {
             content: {
                 /**

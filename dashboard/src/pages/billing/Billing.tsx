@@ -1,6 +1,7 @@
-import { Anchor, Button, Card, Grid, Group, Select, Stack, Text, Title } from "@mantine/core";
+import { AnchorLink } from "@/components/links";
+import { Button, Card, Grid, Group, Select, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Download, ReceiptText } from "lucide-react";
 import { useMemo } from "react";
 import { balance, plans, type Transaction, transactions } from "@/api/account";
@@ -23,11 +24,14 @@ export default function Billing() {
   const account = useQuery(balance);
   const offered = useQuery(plans);
   const lines = useQuery(transactions({ limit: PAGE, offset, ...(kind && { kind }) }));
-  const columns = useMemo(columnsFor, []);
+  const columns = useMemo(() => columnsFor(), []);
 
   return (
     <>
-      <PageHeader title="Billing" subtitle="Credit is paid in advance, never expires, and is taken by the nano-dollar." />
+      <PageHeader
+        title="Billing"
+        subtitle="Credit is paid in advance, never expires, and is taken by the nano-dollar."
+      />
       <Stack gap="lg">
         <Grid gap="md">
           <Grid.Col span={{ base: 12, md: 7 }}>
@@ -100,14 +104,14 @@ function columnsFor(): Columns<Transaction> {
   const of = columnsOf<Transaction>();
   return [
     of.accessor("created_at", { header: "Time", cell: ({ getValue }) => <When time={getValue()} /> }),
-    of.accessor("kind", { header: "Kind", cell: ({ getValue }) => KINDS[getValue()] }),
+    of.accessor("kind", { header: "Kind", cell: ({ row }) => KINDS[row.original.kind] }),
     of.accessor("description", {
       header: "What for",
       cell: ({ row: { original: line } }) =>
         line.request_id ? (
-          <Anchor component={Link} to="/usage" search={{ event: line.request_id }} size="sm">
+          <AnchorLink to="/usage" search={{ event: line.request_id }} size="sm">
             {line.description || line.request_id}
-          </Anchor>
+          </AnchorLink>
         ) : (
           <Text size="sm" truncate maw={360} title={line.description}>
             {line.description}

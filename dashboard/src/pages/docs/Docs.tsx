@@ -1,6 +1,6 @@
-import { Anchor, Button, Card, Code, List, Select, Stack, Text, Title } from "@mantine/core";
+import { AnchorLink } from "@/components/links";
+import { Button, Card, Code, List, Select, Stack, Text, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { ExternalLink } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { models } from "@/api/catalogue";
@@ -45,13 +45,19 @@ export default function Docs() {
           <Text size="sm">
             {key ? (
               <>
-                You have one: <Code>{key.key_prefix}...</Code> ({key.name}). Its secret was shown when it was made; where it
-                is lost, <Anchor component={Link} to="/keys" inherit>make another</Anchor>.
+                You have one: <Code>{key.key_prefix}...</Code> ({key.name}). Its secret was shown when it was made;
+                where it is lost,{" "}
+                <AnchorLink to="/keys" inherit>
+                  make another
+                </AnchorLink>
+                .
               </>
             ) : (
               <>
-                <Anchor component={Link} to="/keys" inherit>Make one</Anchor>, and keep the secret: it is shown once. It
-                goes where programs ask for an OpenAI key.
+                <AnchorLink to="/keys" inherit>
+                  Make one
+                </AnchorLink>
+                , and keep the secret: it is shown once. It goes where programs ask for an OpenAI key.
               </>
             )}
           </Text>
@@ -73,8 +79,8 @@ export default function Docs() {
         </Step>
         <Step title="4. Other dialects">
           <Text size="sm">
-            <Code>/v1/responses</Code> speaks OpenAI&apos;s Responses, <Code>/v1/messages</Code> Anthropic&apos;s Messages; both
-            reach every chat model, at the same price.
+            <Code>/v1/responses</Code> speaks OpenAI&apos;s Responses, <Code>/v1/messages</Code> Anthropic&apos;s
+            Messages; both reach every chat model, at the same price.
           </Text>
           <CodeBlock code={anthropicSnippet(call)} label="Anthropic's SDK in Python" />
         </Step>
@@ -82,15 +88,21 @@ export default function Docs() {
           <List size="sm" spacing={6}>
             <List.Item>
               Each call is charged once, from the tokens it used, and listed under{" "}
-              <Anchor component={Link} to="/usage" inherit>Usage</Anchor> half a second later, line by line.
+              <AnchorLink to="/usage" inherit>
+                Usage
+              </AnchorLink>{" "}
+              half a second later, line by line.
             </List.Item>
             <List.Item>
-              <Code>402 insufficient_credits</Code>: <Anchor component={Link} to="/billing" inherit>top up</Anchor>.{" "}
-              <Code>429 rate_limit_exceeded</Code>: wait as long as <Code>Retry-After</Code> says.
+              <Code>402 insufficient_credits</Code>:{" "}
+              <AnchorLink to="/billing" inherit>
+                top up
+              </AnchorLink>
+              . <Code>429 rate_limit_exceeded</Code>: wait as long as <Code>Retry-After</Code> says.
             </List.Item>
             <List.Item>
-              A failed call costs nothing. <Code>POST /v1/quote</Code> with the same body tells beforehand what a call would
-              cost at most, and the header <Code>x-privaterouter-max-cost-usd</Code> caps it.
+              A failed call costs nothing. <Code>POST /v1/quote</Code> with the same body tells beforehand what a call
+              would cost at most, and the header <Code>x-privaterouter-max-cost-usd</Code> caps it.
             </List.Item>
             <List.Item>
               Send <Code>Idempotency-Key</Code> with a call that you may repeat: it is never charged twice.

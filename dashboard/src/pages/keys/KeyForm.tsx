@@ -1,4 +1,15 @@
-import { Button, Collapse, Group, Modal, MultiSelect, NumberInput, Stack, Switch, TextInput, UnstyledButton } from "@mantine/core";
+import {
+  Button,
+  Collapse,
+  Group,
+  Modal,
+  MultiSelect,
+  NumberInput,
+  Stack,
+  Switch,
+  TextInput,
+  UnstyledButton,
+} from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useDisclosure } from "@mantine/hooks";
 import { notifications } from "@mantine/notifications";
@@ -93,8 +104,20 @@ export function KeyForm({ subject, onClose, onCreated }: Props) {
           </UnstyledButton>
           <Collapse expanded={more}>
             <Stack gap="sm">
-              <NumberInput label="Requests a minute" placeholder="The plan's" min={1} allowDecimal={false} {...form.getInputProps("rpm")} />
-              <NumberInput label="Tokens a minute" placeholder="The plan's" min={1} allowDecimal={false} {...form.getInputProps("tpm")} />
+              <NumberInput
+                label="Requests a minute"
+                placeholder="The plan's"
+                min={1}
+                allowDecimal={false}
+                {...form.getInputProps("rpm")}
+              />
+              <NumberInput
+                label="Tokens a minute"
+                placeholder="The plan's"
+                min={1}
+                allowDecimal={false}
+                {...form.getInputProps("tpm")}
+              />
               <NumberInput
                 label="Calls at the same time"
                 placeholder="The plan's"

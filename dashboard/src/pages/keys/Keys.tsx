@@ -12,6 +12,7 @@ import { Money } from "@/components/Money";
 import { PageHeader } from "@/components/PageHeader";
 import { EmptyState, ErrorState } from "@/components/states";
 import { When } from "@/components/When";
+import { isPast } from "@/format/time";
 import { formatUsd, parseUsd, percentOf } from "@/format/money";
 import { KeyForm } from "./KeyForm";
 import { NewKeySecret } from "./NewKeySecret";
@@ -103,7 +104,13 @@ function columnsFor(edit: (key: Key) => void): Columns<Key> {
       header: "Last used",
       cell: ({ getValue }) => {
         const time = getValue();
-        return time ? <When time={time} age /> : <Text size="sm" c="dimmed">Never</Text>;
+        return time ? (
+          <When time={time} age />
+        ) : (
+          <Text size="sm" c="dimmed">
+            Never
+          </Text>
+        );
       },
     }),
     of.accessor("created_at", { header: "Created", cell: ({ getValue }) => <When time={getValue()} /> }),
@@ -123,7 +130,7 @@ function Status({ apiKey }: { apiKey: Key }) {
         Disabled
       </Badge>
     );
-  if (apiKey.expires_at && new Date(apiKey.expires_at) <= new Date())
+  if (isPast(apiKey.expires_at))
     return (
       <Badge variant="light" color="orange">
         Expired
@@ -135,7 +142,12 @@ function Status({ apiKey }: { apiKey: Key }) {
 /** What the key has spent in this UTC month, beside what it may. */
 function Spent({ apiKey }: { apiKey: Key }) {
   const spent = apiKey.spent_this_month_usd;
-  if (spent === null) return <Text size="sm" c="dimmed">Not known just now</Text>;
+  if (spent === null)
+    return (
+      <Text size="sm" c="dimmed">
+        Not known just now
+      </Text>
+    );
   const limit = apiKey.monthly_limit_usd;
   if (limit === null) return <Money usd={spent} roughly fz="sm" />;
   const percent = percentOf(parseUsd(spent), parseUsd(limit));
@@ -165,8 +177,8 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
       title: `Delete the key “${apiKey.name}”?`,
       children: (
         <Text size="sm">
-          Programs that use it ({apiKey.key_prefix}…) are refused from now on, and it cannot be brought back. What it has used
-          stays in your usage. To stop it for a while, disable it instead.
+          Programs that use it ({apiKey.key_prefix}…) are refused from now on, and it cannot be brought back. What it
+          has used stays in your usage. To stop it for a while, disable it instead.
         </Text>
       ),
       labels: { confirm: "Delete key", cancel: "Keep it" },
@@ -191,7 +203,9 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
         </Menu.Item>
         <Menu.Item
           leftSection={isActive ? <Pause size={15} /> : <Play size={15} />}
-          onClick={() => change.mutate({ id: apiKey.id, status: isActive ? "disabled" : "active" }, { onError: failed })}
+          onClick={() =>
+            change.mutate({ id: apiKey.id, status: isActive ? "disabled" : "active" }, { onError: failed })
+          }
         >
           {isActive ? "Disable" : "Enable"}
         </Menu.Item>

@@ -18,8 +18,9 @@ export function NewKeySecret({ created, onClose }: Props) {
   if (!created) return null;
   const allowed = created.api_key.allowed_models;
   const model =
-    catalogue.find(({ kind, public_name }) => kind === "chat" && (allowed.length === 0 || allowed.includes(public_name)))
-      ?.public_name ?? "privaterouter/fast";
+    catalogue.find(
+      ({ kind, public_name }) => kind === "chat" && (allowed.length === 0 || allowed.includes(public_name)),
+    )?.public_name ?? "privaterouter/fast";
 
   return (
     <Modal

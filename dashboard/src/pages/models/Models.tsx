@@ -1,6 +1,17 @@
-import { ActionIcon, Badge, Button, Card, CopyButton, Group, SegmentedControl, Stack, Text, TextInput, Tooltip } from "@mantine/core";
+import { ButtonLink } from "@/components/links";
+import {
+  ActionIcon,
+  Badge,
+  Card,
+  CopyButton,
+  Group,
+  SegmentedControl,
+  Stack,
+  Text,
+  TextInput,
+  Tooltip,
+} from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { Boxes, Check, Copy, Lock, MessagesSquare, Search } from "lucide-react";
 import { useMemo, useState } from "react";
 import { balance, plans } from "@/api/account";
@@ -63,7 +74,9 @@ export default function Models() {
             minWidth={760}
             empty={
               <EmptyState icon={Boxes} title="No model matches">
-                {catalogue.data?.length ? "Search for something else, or show all models." : "The operator has not added any yet."}
+                {catalogue.data?.length
+                  ? "Search for something else, or show all models."
+                  : "The operator has not added any yet."}
               </EmptyState>
             }
           />
@@ -83,7 +96,11 @@ function columnsFor(plan: Plan | undefined, offered: readonly Plan[]): Columns<M
       meta: { align: "right" },
       cell: ({ getValue }) => <span className="tabular">{formatCompact(getValue())}</span>,
     }),
-    of.accessor("input_usd_per_mtok", { header: "Input", meta: { align: "right" }, cell: ({ getValue }) => price(getValue()) }),
+    of.accessor("input_usd_per_mtok", {
+      header: "Input",
+      meta: { align: "right" },
+      cell: ({ getValue }) => price(getValue()),
+    }),
     of.accessor("cached_input_usd_per_mtok", {
       header: "Cached input",
       meta: { align: "right" },
@@ -147,8 +164,7 @@ function Availability({ model, plan, offered }: { model: Model; plan: Plan | und
   }
   if (model.kind !== "chat") return <Badge variant="light">Included</Badge>;
   return (
-    <Button
-      component={Link}
+    <ButtonLink
       to="/playground"
       search={{ model: model.public_name }}
       size="compact-sm"
@@ -157,6 +173,6 @@ function Availability({ model, plan, offered }: { model: Model; plan: Plan | und
       aria-label={`Try ${model.public_name}`}
     >
       Try it
-    </Button>
+    </ButtonLink>
   );
 }
