@@ -96,9 +96,12 @@ class CatalogServicer(CatalogServiceServicer):
         return pb.UpdatePlanResponse(plan=packing.plan_message(plan))
 
     async def SetUpstream(self, request: pb.SetUpstreamRequest, context: Context) -> pb.SetUpstreamResponse:
-        wanted = packing.upstream(request.upstream)
+        wanted = upstreams.sound(packing.upstream(request.upstream))
         async with changing(self._database, self._bus) as connection:
-            stored = await upstreams.put(connection, wanted, credentials=self._credentials)
+            old = await upstreams.find(connection, wanted.name, credentials=self._credentials)
+            if request.keep_credential:
+                wanted = upstreams.keep_credential(wanted, old)
+            stored = await upstreams.put(connection, wanted, old=old, credentials=self._credentials)
         return pb.SetUpstreamResponse(upstream=packing.upstream_message(stored))
 
     async def _snapshot(self) -> pb.GetCatalogResponse:
