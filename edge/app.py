@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import first_steps, frame, health
 from edge.api import auth, billing, catalogue, keys, usage
-from edge.api.admin import upstreams, users
+from edge.api.admin import models, plans, prices, upstreams, users
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
@@ -22,6 +22,9 @@ API_ROUTERS = (
     usage.router,
     catalogue.router,
     users.router,
+    models.router,
+    prices.router,
+    plans.router,
     upstreams.router,
     health.router,
     first_steps.router,
