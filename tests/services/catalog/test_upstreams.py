@@ -97,7 +97,7 @@ async def test_a_kept_credential_stays_with_its_server(catalog: Catalog) -> None
         request = pb.SetUpstreamRequest(upstream=upstream(**changes), keep_credential=True)
         return (await catalog.stub.SetUpstream(request)).upstream
 
-    assert await keeping(credential="a new one has none to keep") == upstream()
+    assert await keeping(credential="ignored") == upstream()
     assert await keeping(base_url="https://other") == upstream(base_url="https://other"), "none is stored"
     await catalog.stub.SetUpstream(pb.SetUpstreamRequest(upstream=upstream(credential="secret")))
     assert await keeping(max_in_flight=3) == upstream(credential="secret", max_in_flight=3)
