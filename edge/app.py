@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import first_steps, frame, health
 from edge.api import auth, billing, catalogue, keys, usage
-from edge.api.admin import models, plans, prices, upstreams, users
+from edge.api.admin import models, plans, price_preview, prices, upstreams, users
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
@@ -24,6 +24,7 @@ API_ROUTERS = (
     users.router,
     models.router,
     prices.router,
+    price_preview.router,
     plans.router,
     upstreams.router,
     health.router,

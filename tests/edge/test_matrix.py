@@ -113,6 +113,7 @@ ROWS = {
     "PATCH /api/admin/models/{name:path}": admins(200, {"family": "gemma"}, name="privaterouter/fast"),
     "GET /api/admin/prices": admins(200, query={"model": "privaterouter/fast"}),
     "POST /api/admin/prices": admins(200, {"model": "privaterouter/fast", "prices": PRICES}),
+    "POST /api/admin/prices/preview": admins(200, {"model": "privaterouter/fast", "prices": PRICES}),
     "GET /api/admin/plans": admins(200),
     "PATCH /api/admin/plans/{name}": admins(200, {"rpm": 20}, name="free"),
     "GET /api/admin/upstreams": admins(200),

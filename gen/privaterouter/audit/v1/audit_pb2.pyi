@@ -65,7 +65,7 @@ class AuditEvent(message.Message):
     subject_kind: builtins.str
     """What it was done to, such as `user`, `api_key` or `model`."""
     subject_id: builtins.str
-    """Which one: its id, or its name where it has no id."""
+    """Which one: its id, or its name where it goes by that, as models do."""
     reason: builtins.str
     """Why, as the actor says. Empty: not said."""
     @builtins.property
