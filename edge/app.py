@@ -9,7 +9,8 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import frame, health
-from edge.api import admin, auth, billing, catalogue, keys, upstreams, usage
+from edge.api import auth, billing, catalogue, keys, usage
+from edge.api.admin import models, plans, price_preview, prices, upstreams, users
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
@@ -20,7 +21,11 @@ API_ROUTERS = (
     billing.router,
     usage.router,
     catalogue.router,
-    admin.router,
+    users.router,
+    models.router,
+    prices.router,
+    price_preview.router,
+    plans.router,
     upstreams.router,
     health.router,
 )

@@ -1,5 +1,6 @@
 """The auth service's RPCs: unpack, transaction, pack; what others must hear is told after the commit."""
 
+from kit import audit_log
 from kit.errors import InvalidArgument
 from kit.ids import parse_uuid
 from kit.interceptors import Context
@@ -94,6 +95,17 @@ class AuthServicer(VirtualKeysServicer):
         if revoked:
             await self._parts.announce(user_id)
         return pb.UpdateUserResponse(user=packing.user_message(user))
+
+    async def ListAuditEvents(self, request: pb.ListAuditEventsRequest, context: Context) -> pb.ListAuditEventsResponse:
+        wanted = page(request.limit, request.offset, maximum=audit_log.MAX_LIMIT)
+        actor_id = parse_uuid(request.actor_id, "actor_id") if request.actor_id else None
+        for field, value in (("subject_id", request.subject_id), ("action", request.action)):
+            checks.text(field, value, least=0, most=254)
+        async with self._database.reader() as c:
+            found, total = await audit_log.events_page(
+                c, "auth", wanted, actor_id=actor_id, subject_id=request.subject_id, action=request.action
+            )
+        return pb.ListAuditEventsResponse(events=map(packing.audit_event_message, found), total=total)
 
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
         parts = self._parts

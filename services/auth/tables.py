@@ -19,6 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from kit.audit_table import audit_events
+
 metadata = MetaData(schema="auth")
 
 
@@ -124,3 +126,5 @@ virtual_key_deletions = _outbox("virtual_key_deletions", Column("api_key_id", Uu
 
 # API keys whose limit has changed, so that their virtual key's budget has to follow.
 virtual_key_updates = _outbox("virtual_key_updates", Column("api_key_id", Uuid, primary_key=True))
+
+audit_events(metadata)

@@ -105,6 +105,13 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
         async with self._database.reader() as connection:
             return await summaries.summarize(connection, question)
 
+    async def SummarizeAllUsage(
+        self, request: pb.SummarizeAllUsageRequest, context: Context
+    ) -> pb.SummarizeAllUsageResponse:
+        question = summaries.read_all_question(request)
+        async with self._database.reader() as connection:
+            return await summaries.summarize_all(connection, question)
+
 
 def _tell(records: Sequence[pb.UsageRecord], verdicts: Sequence[Verdict], worker_id: UUID) -> None:
     """Counts all outcomes, and logs what was refused: money may be in it."""

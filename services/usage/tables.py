@@ -91,6 +91,27 @@ usage_daily = Table(
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cache_write_input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Index("usage_daily_day_idx", "day"),
+)
+
+model_daily = Table(
+    "model_daily",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("model_public_name", Text, primary_key=True),
+    Column("chargeable", Boolean, primary_key=True),
+    Column("worker_id", Uuid, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("cache_write_input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
 )
 
 outbox = Table(

@@ -113,8 +113,10 @@ async def test_the_reference_describes_every_route_with_an_example(app: Applicat
     for route in app.edge.api_routes():
         if route.include_in_schema:
             for method in route.methods or ():
-                assert method.lower() in document["paths"][route.path]
-                assert f"<b>{method}</b> <code>{route.path}</code>" in page
+                operation = document["paths"][route.path_format][method.lower()]
+                assert f"<b>{method}</b> <code>{route.path_format}</code>" in page
+                if route.path.startswith("/api/admin/"):
+                    assert operation["security"] == [{"session": []}, {"cookie": []}], route.path
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/embeddings"):
         operation = document["paths"][path]["post"]
         assert operation["requestBody"]["content"]["application/json"]["examples"]
@@ -124,7 +126,8 @@ async def test_the_reference_describes_every_route_with_an_example(app: Applicat
         assert document["paths"][path]["post"]["security"] == [{"session": []}, {"cookie": []}]
     assert "security" not in document["paths"]["/api/models"]["get"]
     assert "422" not in str(document["paths"])
-    for name in ("SignUp", "Credentials", "NewKey", "KeyChange", "TopUp", "UserChange", "PlanChange", "Credit"):
+    bodies = ("SignUp", "Credentials", "NewKey", "KeyChange", "TopUp", "UserChange", "PlanChange", "Credit")
+    for name in (*bodies, "NewModel", "ModelChange", "PriceChange", "PricesToTry", "PlanSettings", "NewUpstream"):
         assert document["components"]["schemas"][name]["examples"], name
     _no_dangling_references(document, document)
 

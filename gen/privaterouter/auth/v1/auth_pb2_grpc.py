@@ -115,6 +115,11 @@ class AuthServiceStub:
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/ListAuditEvents',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
         self.RepairVirtualKeys = channel.unary_unary(
                 '/privaterouter.auth.v1.AuthService/RepairVirtualKeys',
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.RepairVirtualKeysRequest.SerializeToString,
@@ -241,6 +246,13 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what was done to users and API keys, newest first. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RepairVirtualKeys(self, request, context):
         """Makes virtual keys at the upstream proxy for API keys that have none, of one page of them. An API key that gets one
         keeps its secret. Each key that fails is counted and left as it was; asking again for it is harmless. For operators.
@@ -331,6 +343,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.UpdateUser,
                     request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.FromString,
                     response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsResponse.SerializeToString,
             ),
             'RepairVirtualKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.RepairVirtualKeys,
@@ -771,6 +788,33 @@ class AuthService:
             '/privaterouter.auth.v1.AuthService/UpdateUser',
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/ListAuditEvents',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,6 +54,8 @@ class AuthServiceStub:
     """Lists users, newest first. For operators."""
     UpdateUser: aio.UnaryUnaryMultiCallable[auth_pb2.UpdateUserRequest, auth_pb2.UpdateUserResponse]
     """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
+    ListAuditEvents: aio.UnaryUnaryMultiCallable[auth_pb2.ListAuditEventsRequest, auth_pb2.ListAuditEventsResponse]
+    """Lists what was done to users and API keys, newest first. For operators."""
     RepairVirtualKeys: aio.UnaryUnaryMultiCallable[auth_pb2.RepairVirtualKeysRequest, auth_pb2.RepairVirtualKeysResponse]
     """Makes virtual keys at the upstream proxy for API keys that have none, of one page of them. An API key that gets one
     keeps its secret. Each key that fails is counted and left as it was; asking again for it is harmless. For operators.
@@ -195,6 +197,14 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[auth_pb2.UpdateUserRequest, abc.Awaitable[auth_pb2.UpdateUserResponse]],
     ) -> abc.Awaitable[auth_pb2.UpdateUserResponse]:
         """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
+
+    @abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: auth_pb2.ListAuditEventsRequest,
+        context: aio.ServicerContext[auth_pb2.ListAuditEventsRequest, abc.Awaitable[auth_pb2.ListAuditEventsResponse]],
+    ) -> abc.Awaitable[auth_pb2.ListAuditEventsResponse]:
+        """Lists what was done to users and API keys, newest first. For operators."""
 
     @abc_1.abstractmethod
     def RepairVirtualKeys(
