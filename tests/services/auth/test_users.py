@@ -55,6 +55,8 @@ async def test_users_are_searched_by_email_and_name(auth: Auth) -> None:
     await create(auth, "alice@example.com", name="Alice Ångström")
     await create(auth, "bob@100%.example".replace("%", "x"), name="50%_off")
     assert await listed(auth, search="ALICE") == (["alice@example.com"], 1)
+    assert await listed(auth, search="ngström ÅN") == ([], 0)
+    assert await listed(auth, search="comalice") == await listed(auth, search="com alice") == ([], 0)
     assert await listed(auth, search="ngstr") == (["alice@example.com"], 1)
     assert await listed(auth, search="50%_") == (["bob@100x.example"], 1)
     assert await listed(auth, search="%") == (["bob@100x.example"], 1)
@@ -63,6 +65,18 @@ async def test_users_are_searched_by_email_and_name(auth: Auth) -> None:
     assert await listed(auth, email="alice") == ([], 0)
     assert await listed(auth, email="alice@example.com", search="bob") == ([], 0)
     assert (await refusal(listed(auth, search="a\x00b")))[2] == {"field": "search"}
+
+
+async def test_a_search_that_finds_many_is_paged_like_any_other(auth: Auth) -> None:
+    await auth.admin.execute(
+        "INSERT INTO auth.users SELECT gen_random_uuid(), n || '@example.com', 'N' || n, 'user', 'active',"
+        " '$argon2id$', now() FROM generate_series(1, 1200) n"
+    )
+    pages = [(await listed(auth, search="EXAMPLE", limit=200, offset=offset))[0] for offset in range(0, 1400, 200)]
+    assert [len(page) for page in pages] == [200] * 6 + [0]
+    assert {email for page in pages for email in page} == {f"{n}@example.com" for n in range(1, 1201)}
+    few = await listed(auth, search="n119")
+    assert (set(few[0]), few[1]) == ({f"{n}@example.com" for n in (119, *range(1190, 1200))}, 11)
 
 
 async def test_only_the_named_fields_change(auth: Auth) -> None:
