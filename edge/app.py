@@ -9,18 +9,20 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import first_steps, frame, health
-from edge.api import admin, auth, billing, catalogue, keys, upstreams, usage
+from edge.api import admin, audit, auth, billing, catalogue, keys, own_account, upstreams, usage
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
 
 API_ROUTERS = (
     auth.router,
+    own_account.router,
     keys.router,
     billing.router,
     usage.router,
     catalogue.router,
     admin.router,
+    audit.router,
     upstreams.router,
     health.router,
     first_steps.router,

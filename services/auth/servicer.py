@@ -23,6 +23,7 @@ from services.auth.servicer_sessions import SessionsServicer
 from services.auth.servicer_virtual_keys import VirtualKeysServicer
 
 MAX_SECRETS = 1_000
+MAX_USERS = 1_000
 MAX_USES = 10_000
 MAX_REVOCATIONS = 1_000
 
@@ -67,6 +68,14 @@ class AuthServicer(SessionsServicer, VirtualKeysServicer):
         async with self._database.reader() as c:
             found, total = await store_users.users_page(c, wanted, search=request.search, email=request.email)
         return pb.ListUsersResponse(users=map(packing.user_message, found), total=total)
+
+    async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
+        if len(request.user_ids) > MAX_USERS:
+            raise InvalidArgument(f"user_ids must have at most {MAX_USERS} entries", field="user_ids")
+        user_ids = [parse_uuid(user_id, "user_ids") for user_id in request.user_ids]
+        async with self._database.reader() as c:
+            found = await store_users.users_by_ids(c, user_ids)
+        return pb.BatchGetUsersResponse(users=map(packing.user_message, found))
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         fields = checks.mask(request.update_mask.paths, allowed=users.CHANGEABLE)

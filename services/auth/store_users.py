@@ -1,5 +1,6 @@
 """All SQL about users."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from asyncpg import Record
@@ -39,6 +40,12 @@ async def user_by_id(c: Connection, user_id: UUID) -> User | None:
     """The user with this id."""
     row = await c.fetchrow(f"SELECT {USER_COLUMNS} FROM auth.users u WHERE u.id = $1", user_id)
     return user_of(row) if row else None
+
+
+async def users_by_ids(c: Connection, user_ids: Sequence[UUID]) -> list[User]:
+    """Those of these users who exist, in any order."""
+    rows = await c.fetch(f"SELECT {USER_COLUMNS} FROM auth.users u WHERE u.id = ANY($1::uuid[])", user_ids)
+    return [user_of(row) for row in rows]
 
 
 async def user_and_hash_by_email(c: Connection, email: str) -> tuple[User, str] | None:

@@ -41,6 +41,19 @@ async def test_an_unknown_user_is_not_found(auth: Auth) -> None:
     assert (await refusal(update(auth, NOBODY, name="x")))[:2] == ("NOT_FOUND", "USER_NOT_FOUND")
 
 
+async def test_users_are_found_by_their_ids_those_that_exist(auth: Auth) -> None:
+    alice, bob = (await auth.sign_up()).user, await create(auth, "bob@example.com")
+
+    async def found(*user_ids: str) -> list[pb.User]:
+        answer = await auth.stub.BatchGetUsers(pb.BatchGetUsersRequest(user_ids=user_ids))
+        return sorted(answer.users, key=lambda user: user.email)
+
+    assert await found(bob.id, NOBODY, alice.id) == [alice, bob]
+    assert await found() == []
+    for bad in (["x"], [NOBODY] * 1_001):
+        assert (await refusal(found(*bad)))[2] == {"field": "user_ids"}
+
+
 async def test_users_are_listed_newest_first_in_pages(auth: Auth) -> None:
     for number in range(3):
         await create(auth, f"user{number}@example.com")

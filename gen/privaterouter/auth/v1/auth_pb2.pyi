@@ -1386,6 +1386,50 @@ class ListUsersResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class BatchGetUsersRequest(message.Message):
+    """Request of BatchGetUsers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_IDS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def user_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The users' ids, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        user_ids: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BatchGetUsersResponse(message.Message):
+    """Response of BatchGetUsers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def users(self) -> containers.RepeatedCompositeFieldContainer[User]:
+        """The users that exist, in any order."""
+
+    def __init__(
+        self,
+        *,
+        users: abc.Iterable[User] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class UpdateUserRequest(message.Message):
     """Request of UpdateUser."""
 

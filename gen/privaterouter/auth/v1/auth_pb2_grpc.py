@@ -125,6 +125,11 @@ class AuthServiceStub:
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.BatchGetUsers = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/BatchGetUsers',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersResponse.FromString,
+                _registered_method=True)
         self.UpdateUser = channel.unary_unary(
                 '/privaterouter.auth.v1.AuthService/UpdateUser',
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
@@ -275,6 +280,13 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetUsers(self, request, context):
+        """Returns those users that exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateUser(self, request, context):
         """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators.
         """
@@ -389,6 +401,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ListUsers,
                     request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersRequest.FromString,
                     response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'BatchGetUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetUsers,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersResponse.SerializeToString,
             ),
             'UpdateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateUser,
@@ -893,6 +910,33 @@ class AuthService:
             '/privaterouter.auth.v1.AuthService/ListUsers',
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/BatchGetUsers',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,8 @@ class AuthServiceStub:
     """Creates an active user with any role, without a session. For operators."""
     ListUsers: aio.UnaryUnaryMultiCallable[auth_pb2.ListUsersRequest, auth_pb2.ListUsersResponse]
     """Lists users, newest first. For operators."""
+    BatchGetUsers: aio.UnaryUnaryMultiCallable[auth_pb2.BatchGetUsersRequest, auth_pb2.BatchGetUsersResponse]
+    """Returns those users that exist."""
     UpdateUser: aio.UnaryUnaryMultiCallable[auth_pb2.UpdateUserRequest, auth_pb2.UpdateUserResponse]
     """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
     ListAuditEvents: aio.UnaryUnaryMultiCallable[auth_pb2.ListAuditEventsRequest, auth_pb2.ListAuditEventsResponse]
@@ -219,6 +221,14 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[auth_pb2.ListUsersRequest, abc.Awaitable[auth_pb2.ListUsersResponse]],
     ) -> abc.Awaitable[auth_pb2.ListUsersResponse]:
         """Lists users, newest first. For operators."""
+
+    @abc_1.abstractmethod
+    def BatchGetUsers(
+        self,
+        request: auth_pb2.BatchGetUsersRequest,
+        context: aio.ServicerContext[auth_pb2.BatchGetUsersRequest, abc.Awaitable[auth_pb2.BatchGetUsersResponse]],
+    ) -> abc.Awaitable[auth_pb2.BatchGetUsersResponse]:
+        """Returns those users that exist."""
 
     @abc_1.abstractmethod
     def UpdateUser(
