@@ -9,14 +9,15 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import frame, health
-from edge.api import auth, billing, catalogue, keys, usage
-from edge.api.admin import models, plans, price_preview, prices, upstreams, users
+from edge.api import auth, billing, catalogue, keys, own_account, usage
+from edge.api.admin import audit, models, plans, price_preview, prices, upstreams, users
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
 
 API_ROUTERS = (
     auth.router,
+    own_account.router,
     keys.router,
     billing.router,
     usage.router,
@@ -26,6 +27,7 @@ API_ROUTERS = (
     prices.router,
     price_preview.router,
     plans.router,
+    audit.router,
     upstreams.router,
     health.router,
 )

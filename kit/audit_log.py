@@ -60,13 +60,12 @@ def act(actor_id: str, reason: str = "", *, event_id: UUID, now: datetime) -> Ac
 
 
 def changes(old: Mapping[str, object], new: Mapping[str, object]) -> dict[str, Change]:
-    """The fields of `new` whose value is another one than in `old`, as text; nothing of them may be a secret.
+    """The fields of `new` that say something else than in `old`, as text; nothing of them may be a secret.
 
-    None is no value, lists are joined by commas, times are RFC 3339.
+    None and an empty list are no value, others are joined by commas, times are RFC 3339.
     """
-    return {
-        field: Change(_text(old.get(field)), _text(value)) for field, value in new.items() if old.get(field) != value
-    }
+    said = {field: Change(_text(old.get(field)), _text(value)) for field, value in new.items()}
+    return {field: change for field, change in said.items() if change.old != change.new}
 
 
 async def write(
@@ -134,5 +133,5 @@ def _text(value: object) -> str | None:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return ", ".join(map(str, value))
+        return ", ".join(map(str, value)) or None
     return str(value)

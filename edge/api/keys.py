@@ -122,10 +122,7 @@ class CreatedKey(BaseModel):
 @router.get("")
 async def list_keys(login: SignedIn, query: Annotated[PageQuery, InQuery()], deps: With) -> Page[Key]:
     """The keys that are not deleted, newest first."""
-    request = pb.ListApiKeysRequest(user_id=login.user.id, limit=query.limit, offset=query.offset)
-    answer = await deps.clients.auth.ListApiKeys(request)
-    items = [Key.of(key) for key in answer.api_keys]
-    return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
+    return await keys_page(deps, login.user.id, query)
 
 
 @router.post("", status_code=201)
@@ -189,6 +186,14 @@ async def delete_key(key_id: str, login: SignedIn, deps: With) -> None:
     """Delete a key for good."""
     request = pb.DeleteApiKeyRequest(user_id=login.user.id, api_key_id=_key_id(key_id))
     await deps.clients.auth.DeleteApiKey(request)
+
+
+async def keys_page(deps: Deps, user_id: str, query: PageQuery) -> Page[Key]:
+    """A page of a user's keys."""
+    request = pb.ListApiKeysRequest(user_id=user_id, limit=query.limit, offset=query.offset)
+    answer = await deps.clients.auth.ListApiKeys(request)
+    items = [Key.of(key) for key in answer.api_keys]
+    return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
 
 
 def require_models(deps: Deps, names: list[str]) -> None:

@@ -99,6 +99,7 @@ def session_message(session: Session) -> pb.Session:
         user_id=str(session.user_id),
         create_time=timestamps.to_proto(session.create_time),
         expire_time=timestamps.to_proto(session.expire_time),
+        user_agent=session.user_agent,
     )
 
 

@@ -99,6 +99,11 @@ ROWS = {
     "POST /api/auth/login": public(200, {"email": "{email}", "password": PASSWORD}),
     "POST /api/auth/logout": session(204, 204),
     "GET /api/auth/me": session(200, 200),
+    "PATCH /api/auth/me": session(200, 200, body={"name": "renamed"}),
+    "POST /api/auth/password": session(204, 204, body={"current_password": PASSWORD, "new_password": PASSWORD}),
+    "GET /api/auth/sessions": session(200, 200),
+    "DELETE /api/auth/sessions": session(204, 204),
+    "DELETE /api/auth/sessions/{session_id}": session(204, "404 session_not_found"),
     "GET /api/keys": session(200, 200),
     "POST /api/keys": session(201, 201, body={"name": "another"}),
     "PATCH /api/keys/{key_id}": session(200, NO_KEY, body={"name": "renamed"}),
@@ -114,6 +119,7 @@ ROWS = {
     "GET /api/admin/users": admins(200),
     "GET /api/admin/users/{user_id}": admins(200),
     "PATCH /api/admin/users/{user_id}": admins(200, {"name": "renamed"}),
+    "GET /api/admin/users/{user_id}/keys": admins(200),
     "POST /api/admin/users/{user_id}/plan": admins(200, {"plan": "starter"}),
     "POST /api/admin/users/{user_id}/credits": admins(200, {"amount_usd": "0.5", "reason": "goodwill"}),
     "GET /api/admin/models": admins(200),
@@ -124,6 +130,7 @@ ROWS = {
     "POST /api/admin/prices/preview": admins(200, {"model": "privaterouter/fast", "prices": PRICES}),
     "GET /api/admin/plans": admins(200),
     "PATCH /api/admin/plans/{name}": admins(200, {"rpm": 20}, name="free"),
+    "GET /api/admin/audit-log": admins(200),
     "GET /api/admin/upstreams": admins(200),
     "PUT /api/admin/upstreams/{name}": admins(200, {"kind": "ollama", "base_url": "http://spare"}, name="spare"),
     "POST /v1/chat/completions": inference(200, CHAT),
@@ -184,9 +191,11 @@ async def stage(services: RunningServices, redis_url: str, tmp_path: Path) -> As
         for name in users:
             await eventually(opened(clients[name]), what="the account")
         created = (await clients["owner"].post("/api/keys", json={"name": "laptop"})).json()
+        (session,) = (await clients["owner"].get("/api/auth/sessions")).json()["items"]
         clients["key"] = await client(authorization=f"Bearer {created['key']}")
         names = {
             "key_id": created["api_key"]["id"],
+            "session_id": session["id"],
             "user_id": users["owner"]["id"],
             "email": users["owner"]["email"],
             "request_id": await used(deps.clients, users["owner"]["id"], created["api_key"]["id"]),
