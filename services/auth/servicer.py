@@ -83,7 +83,13 @@ class AuthServicer(VirtualKeysServicer):
         for field, value in (("search", request.search), ("email", request.email)):
             checks.text(field, value, least=0, most=254)
         async with self._database.reader() as c:
-            found, total = await store_users.users_page(c, wanted, search=request.search, email=request.email)
+            found, total = await store_users.users_page(
+                c,
+                wanted,
+                search=request.search,
+                email=request.email,
+                from_time=packing.time(request.from_time, "from_time") if request.HasField("from_time") else None,
+            )
         return pb.ListUsersResponse(users=map(packing.user_message, found), total=total)
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
