@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import first_steps, frame, health
-from edge.api import admin, auth, billing, catalogue, keys, upstreams, usage
+from edge.api import admin, admin_reports, auth, billing, catalogue, keys, upstreams, usage
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
@@ -21,6 +21,7 @@ API_ROUTERS = (
     usage.router,
     catalogue.router,
     admin.router,
+    admin_reports.router,
     upstreams.router,
     health.router,
     first_steps.router,
