@@ -129,9 +129,9 @@ class BillingServicer(ChecksServicer, ReportsServicer):
             raise InvalidArgument("offset does not go together with before_transaction_id", field="offset")
         async with self._database.reader() as connection:
             await _account(connection, account_id)
-            rows = await store_ledger.transactions(connection, wanted, limits)
-            total = 0 if wanted.before_id else await store_ledger.transaction_count(connection, wanted)
-        return pb.ListTransactionsResponse(transactions=map(packing.transaction, rows), total=total)
+            total = None if wanted.before_id else await store_ledger.transaction_count(connection, wanted)
+            rows = await store_ledger.transactions(connection, wanted, limits, total=total)
+        return pb.ListTransactionsResponse(transactions=map(packing.transaction, rows), total=total or 0)
 
     async def ChangePlan(self, request: pb.ChangePlanRequest, context: Context) -> pb.ChangePlanResponse:
         account_id = parse_uuid(request.account_id, "account_id")

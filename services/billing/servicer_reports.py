@@ -24,8 +24,8 @@ class ReportsServicer(BillingServiceServicer):
         )
         limits = page(request.limit, request.offset)
         async with self._database.reader() as connection:
-            rows = await store_ledger.transactions(connection, wanted, limits)
             total = await store_ledger.transaction_count(connection, wanted)
+            rows = await store_ledger.transactions(connection, wanted, limits, total=total)
         return pb.ListAllTransactionsResponse(
             transactions=[
                 pb.AccountTransaction(account_id=str(row.account_id), transaction=packing.transaction(row))

@@ -149,22 +149,27 @@ async def transaction_by_ref(
     return _transaction(row) if row else None
 
 
-async def transactions(connection: Connection, wanted: Filter, page: Page) -> list[Transaction]:
+async def transactions(connection: Connection, wanted: Filter, page: Page, *, total: int | None) -> list[Transaction]:
     """One page of the transactions that match, newest first, each with what it changed in its account.
 
-    The ids come from an index alone, so that even what is skipped by the million costs little.
+    The ids come from an index alone, so that even what is skipped by the million costs little; with `total`, how many
+    match, from the nearer end.
     """
     where, values = _where(wanted)
+    order, (limit, offset) = "DESC", page
+    if total is not None and page.offset > total // 2:
+        limit = max(0, min(page.limit, total - page.offset))
+        order, offset = "ASC", max(0, total - page.offset - limit)
     rows = await connection.fetch(
         f"""
         {_AS_SEEN} WHERE t.id = ANY(ARRAY(
             SELECT id FROM billing.ledger_transactions WHERE {where}
-            ORDER BY id DESC LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}
+            ORDER BY id {order} LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}
         )) ORDER BY t.id DESC
         """,
         *values,
-        page.limit,
-        page.offset,
+        limit,
+        offset,
     )
     return [_transaction(row) for row in rows]
 

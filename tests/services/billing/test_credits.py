@@ -212,6 +212,9 @@ async def test_transactions_are_listed_newest_first_in_pages_and_by_kind(world: 
     assert (list(rest.transactions), rest.total) == (list(everything.transactions)[20:], 25)
     paid = await list_transactions(world, owner, kinds=(pb.TRANSACTION_KIND_TOP_UP, pb.TRANSACTION_KIND_PLAN_CREDIT))
     assert (list(paid.transactions), paid.total) == (list(everything.transactions)[23:], 2)
+    for offset in range(20, 25):
+        page = await list_transactions(world, owner, limit=3, offset=offset)
+        assert (list(page.transactions), page.total) == (list(everything.transactions)[offset : offset + 3], 25)
     beyond = await list_transactions(world, owner, offset=25)
     assert beyond == pb.ListTransactionsResponse(total=25)
 
