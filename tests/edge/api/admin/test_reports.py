@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge.api.reports import emails_of
+from edge.api.admin.reports import emails_of
 from tests.edge.api.conftest import Application, Person, error_of
 from tests.edge.api.test_usage import record, store
 
