@@ -12,6 +12,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # What ruff and mypy look at: every package that exists (generated code is left out by their settings).
 CODE := $(wildcard kit edge services cli deploy bench tests requirements)
+# Packages for Node.js start it by its name; it is a locked wheel in .venv.
+NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The OpenAI SDK for Node.js, which tests/e2e runs against us.
 NODE_SDK := tests/e2e/node/node_modules/.package-lock.json
 # More arguments for pytest: make test PYTEST_FLAGS="-k ledger -x"
@@ -20,8 +22,12 @@ PYTEST_FLAGS ?=
 ##@ Run
 
 .PHONY: up
-up: .venv/.ready-embedded ## Start everything on this machine: EDGE_PORT=8000 DASHBOARD_PORT=3000 PRIVATEROUTER_HOME=.local
+up: dashboard ## Start everything on this machine: EDGE_PORT=8000 DASHBOARD_PORT=3000 PRIVATEROUTER_HOME=.local
 	@exec $(BIN)/privaterouter up
+
+.PHONY: dashboard
+dashboard: .venv/.ready-embedded ## Build the dashboard where it is missing or stale
+	@$(BIN)/python -m deploy.dashboard
 
 .PHONY: reset
 reset: .venv/.ready-embedded ## Delete the data of the embedded stack, after asking
@@ -33,10 +39,10 @@ reset: .venv/.ready-embedded ## Delete the data of the embedded stack, after ask
 test: check pytest ## Run every check and every test
 
 .PHONY: check
-check: format lint types imports proto-check ## Run every check but the tests
+check: format lint types imports proto-check dashboard-check ## Run every check but the tests
 
 .PHONY: pytest
-pytest: .venv/.ready-dev $(NODE_SDK) ## Run the tests: PYTEST_FLAGS="-k name -x"
+pytest: .venv/.ready-dev $(NODE_SDK) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
@@ -80,6 +86,17 @@ proto-check: .venv/.ready-dev
 		untracked=$$(git ls-files --others --exclude-standard -- proto gen); \
 		if [ -n "$$untracked" ]; then printf 'not under version control:\n%s\n' "$$untracked" >&2; exit 1; fi; fi
 
+.PHONY: dashboard-check
+dashboard-check: .venv/.ready-dev
+	@echo "==> dashboard (types of the API, format, lint, types, tests)"
+	@$(BIN)/python -m deploy.dashboard packages
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	sh dashboard/generate-types.sh "$$fresh/schema.ts"; \
+	diff "$$fresh/schema.ts" dashboard/src/api/schema.ts >/dev/null || \
+		{ echo "dashboard/src/api/schema.ts is stale: run make dashboard-types" >&2; exit 1; }
+	@$(NODE) npm --prefix dashboard --silent run check
+	@$(NODE) npm --prefix dashboard --silent test
+
 ##@ Measure
 
 .PHONY: bench-lag
@@ -104,6 +121,11 @@ proto: .venv/.ready-dev ## Generate gen/ from proto/
 .PHONY: proto-baseline
 proto-baseline: .venv/.ready-dev ## Make the present contract the one that later changes must not break
 	$(BIN)/buf build --exclude-source-info --output proto/baseline.binpb
+
+.PHONY: dashboard-types
+dashboard-types: .venv/.ready-dev ## Generate the dashboard's types of the API from edge/
+	@$(BIN)/python -m deploy.dashboard packages
+	@sh dashboard/generate-types.sh dashboard/src/api/schema.ts
 
 .PHONY: lock
 lock: .venv/.ready-dev ## Write the locks anew after a change of dependencies: LOCK_FLAGS=--upgrade
@@ -131,10 +153,9 @@ FORCE:
 	echo "PrivateRouter needs Python 3.11 to 3.14, and none was found. Install one, or name it: make PYTHON=/path/to/python3.11" >&2; \
 	exit 1
 
-# Node.js itself is a locked wheel in .venv.
 $(NODE_SDK): tests/e2e/node/package-lock.json | .venv/.ready-dev
 	@echo "==> the OpenAI SDK for Node.js"
-	@PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --prefix tests/e2e/node --ignore-scripts --no-audit --no-fund --silent
+	@$(NODE) npm ci --prefix tests/e2e/node --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 .PHONY: help

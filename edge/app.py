@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from edge import first_steps, frame, health
+from edge import frame, health
 from edge.api import admin, auth, billing, catalogue, keys, upstreams, usage
 from edge.deps import Deps
 from edge.openapi import page
@@ -23,18 +23,19 @@ API_ROUTERS = (
     admin.router,
     upstreams.router,
     health.router,
-    first_steps.router,
 )
-"""Everything but `/v1`."""
+"""Everything but `/v1` and the pages."""
 
 
 class Edge(FastAPI):
     """`raw` answers POST requests to its paths and does all for them; `v1` are routers for the rest of `/v1`.
 
+    `pages` gets the requests that no route is for: the dashboard's.
+
     No middleware: one of Starlette's costs twenty times what a hot request costs, and hides that a client has gone.
     """
 
-    def __init__(self, deps: Deps, *, raw: Mapping[str, ASGIApp], v1: Sequence[APIRouter]) -> None:
+    def __init__(self, deps: Deps, *, raw: Mapping[str, ASGIApp], v1: Sequence[APIRouter], pages: ASGIApp) -> None:
         super().__init__(
             version=version("privaterouter"),
             openapi_url=None,
@@ -48,6 +49,7 @@ class Edge(FastAPI):
         self._routers = (*API_ROUTERS, self._reference(), *v1)
         for router in self._routers:
             self.include_router(router)
+        self.router.default = pages
         frame.install_error_handlers(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,6 +85,6 @@ class Edge(FastAPI):
 
         @router.get("/api/docs")
         async def docs() -> HTMLResponse:
-            return first_steps.page("PrivateRouter API", page.render(self.openapi()), style=page.PAGE_STYLE)
+            return page.reference(self.openapi())
 
         return router

@@ -12,6 +12,7 @@ from edge.api import playground
 from edge.api.tokens import Tokens
 from edge.app import Edge
 from edge.clients import Clients
+from edge.dashboard import Dashboard
 from edge.deps import Deps
 from edge.errors import EdgeError
 from edge.limits.buckets import Buckets
@@ -134,7 +135,8 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         raw[playground.PATH] = partial(playground.answer, deps, inference)
         quotes = QuoteParts(callers=callers, rates=rates, fleet=fleet, billing=clients.billing, money=money)
         v1 = v1_routers(quotes=quotes, callers=callers, rates=rates)
-        whole = Built(Edge(deps, raw=raw, v1=v1), running, settings.edge_drain_s)
+        pages = Dashboard.read(settings.dashboard_dir)
+        whole = Built(Edge(deps, raw=raw, v1=v1, pages=pages), running, settings.edge_drain_s)
         yield whole
 
 

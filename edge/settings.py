@@ -34,6 +34,8 @@ class EdgeSettings(Settings):
     """Port of the API; 0 is any free one."""
     dashboard_port: int = Field(default=3000, ge=0, le=65535)
     """Port of the dashboard; 0 is any free one."""
+    dashboard_dir: Path = Path(__file__).parents[1] / "dashboard" / "dist"
+    """Directory of the built dashboard; absolute, as the edge may run anywhere."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     """Port of `/metrics`. Unset: no metrics."""
     edge_journal_dir: Path = Path(".local/journal")

@@ -5,6 +5,7 @@ import sys
 from typing import cast
 
 from edge.app import Edge
+from edge.dashboard import Dashboard
 from edge.deps import Deps
 from edge.limits.rates import Rates
 from edge.v1.callers import Callers
@@ -18,7 +19,7 @@ def exported() -> dict[str, object]:
     Routes describe themselves by their signatures, so nothing is built of what they work with.
     """
     v1 = v1_routers(quotes=cast(QuoteParts, None), callers=cast(Callers, None), rates=cast(Rates, None))
-    return Edge(cast(Deps, None), raw={}, v1=v1).openapi()
+    return Edge(cast(Deps, None), raw={}, v1=v1, pages=Dashboard({})).openapi()
 
 
 if __name__ == "__main__":

@@ -1,27 +1,49 @@
 """The API reference as one page without scripts, made from the OpenAPI document."""
 
+import base64
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import cast
 
-from edge.first_steps import STYLE
+from fastapi.responses import HTMLResponse
 
 Json = Mapping[str, object]
 
-PAGE_STYLE = (
-    STYLE
-    + """
+STYLE = """
+body { font: 16px/1.6 system-ui, sans-serif; max-width: 46rem; margin: 3rem auto; padding: 0 1rem;
+       color: #1a1a1a; background: #fdfdfc }
+h1, h2 { line-height: 1.2 }
+h2 { margin-top: 2rem; font-size: 1.15rem }
+pre { background: #f1f0ec; padding: .8rem 1rem; overflow-x: auto; border-radius: 6px; font-size: .85rem }
 details { border-top: 1px solid #8884; padding: .4rem 0 } summary { cursor: pointer }
 summary b { display: inline-block; min-width: 4.2rem } table { border-collapse: collapse; font-size: .9rem }
 td, th { border: 1px solid #8884; padding: .15rem .5rem; text-align: left }
+@media (prefers-color-scheme: dark) {
+  body { color: #e8e6e3; background: #181818 } pre { background: #262626 } a { color: #8ab4f8 }
+}
 """
+_STYLE_DIGEST = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
+"""The page may use its own style sheet and nothing else."""
 
 
-def render(document: Json) -> str:
-    """The page's body."""
+def reference(document: Json) -> HTMLResponse:
+    """The whole page."""
+    html = (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>PrivateRouter API</title><style>{STYLE}</style></head><body>{_body(document)}</body></html>"
+    )
+    return HTMLResponse(html, headers={"content-security-policy": POLICY})
+
+
+def _body(document: Json) -> str:
     paths = cast(Mapping[str, Mapping[str, Json]], document["paths"])
     sections: dict[str, list[str]] = {}
     for path, item in paths.items():

@@ -55,8 +55,11 @@ def edge(services: RunningServices, directory: Path, **settings: str) -> Iterato
 
 @pytest.fixture
 async def running(services: RunningServices, tmp_path: Path) -> AsyncIterator[Process]:
-    """An edge that answers."""
-    with edge(services, tmp_path) as process:
+    """An edge that answers, with a dashboard of one page."""
+    dashboard = tmp_path / "dashboard"
+    dashboard.mkdir()
+    (dashboard / "index.html").write_text("the dashboard")
+    with edge(services, tmp_path, DASHBOARD_DIR=str(dashboard)) as process:
         log = tmp_path / "edge.log"
 
         async def ports() -> dict[str, int]:
@@ -95,7 +98,7 @@ async def test_both_ports_serve_the_same_application_and_metrics_have_their_own(
     async with httpx.AsyncClient() as client:
         for port in ("api_port", "dashboard_port"):
             assert (await client.get(f"{running.url(port)}/health")).json() == {"status": "ok"}
-            assert "From nothing to a first answer" in (await client.get(f"{running.url(port)}/")).text
+            assert (await client.get(f"{running.url(port)}/keys")).text == "the dashboard"
             assert (await client.get(f"{running.url(port)}/metrics")).status_code == 404
 
         async def ready() -> bool:

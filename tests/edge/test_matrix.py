@@ -74,7 +74,6 @@ CHAT = {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}
 UNSUPPORTED = "404 endpoint_not_supported"
 
 ROWS = {
-    "GET /": public(200),
     "GET /health": public(200),
     "GET /health/ready": public(200),
     "GET /api/docs": public(200),

@@ -14,6 +14,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from edge.api.tokens import Tokens
 from edge.app import Edge
 from edge.clients import Clients
+from edge.dashboard import Dashboard
 from edge.deps import Deps
 from edge.limits.buckets import Buckets
 from edge.limits.throttle import Throttle
@@ -125,7 +126,7 @@ async def application(environment: dict[str, str]) -> AsyncIterator[Application]
             is_fit=is_fit,
             fleet=Fleet(catalogue.current, no_probe, random=lambda: 0.0),
         )
-        yield Application(Edge(deps, raw={}, v1=[]), deps, time, fit)
+        yield Application(Edge(deps, raw={}, v1=[], pages=Dashboard({})), deps, time, fit)
 
 
 @pytest.fixture
