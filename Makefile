@@ -105,6 +105,10 @@ dashboard-check: .venv/.ready-dev
 bench-lag: .venv/.ready-dev ## How long after a request its usage row and its debit can be seen
 	@exec $(BIN)/python -m bench.lag
 
+.PHONY: bench-reads
+bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
+	@exec $(BIN)/python -m bench.reads
+
 ##@ Change
 
 .PHONY: fmt
