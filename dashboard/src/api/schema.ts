@@ -1475,6 +1475,11 @@ export interface components {
              * @description The day, the model's public name, or the key's id.
              */
             group: string;
+            /**
+             * Split
+             * @description What the group is split by, in the same forms. Null: it is not.
+             */
+            split: string | null;
         };
         /**
          * Health
@@ -3522,6 +3527,8 @@ export interface operations {
         parameters: {
             query?: {
                 group_by?: "day" | "model" | "key";
+                /** @description Split each group by this, which is another one than group_by. */
+                split_by?: ("day" | "model" | "key") | null;
                 model?: string | null;
                 key_id?: string | null;
                 /** @description Only from this UTC day on. */
