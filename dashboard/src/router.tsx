@@ -89,6 +89,7 @@ const billing = createRoute({
 const usage = createRoute({
   getParentRoute: () => inside,
   path: "/usage",
+  validateSearch: ({ event }: { event?: unknown }): { event?: string } => (typeof event === "string" ? { event } : {}),
   component: lazyRouteComponent(() => import("./pages/usage/Usage")),
 });
 
@@ -101,6 +102,8 @@ const models = createRoute({
 const playground = createRoute({
   getParentRoute: () => inside,
   path: "/playground",
+  validateSearch: ({ model }: { model?: unknown }): { model?: string } =>
+    typeof model === "string" || typeof model === "number" ? { model: String(model) } : {},
   component: lazyRouteComponent(() => import("./pages/playground/Playground")),
 });
 
