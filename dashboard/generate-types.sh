@@ -9,4 +9,4 @@ export PATH
 described=$(mktemp)
 trap 'rm -f "$described"' EXIT
 .venv/bin/python -m edge.openapi.export > "$described"
-dashboard/node_modules/.bin/openapi-typescript "$described" --output "$1" > /dev/null
+dashboard/node_modules/.bin/openapi-typescript --default-non-nullable=false "$described" --output "$1" > /dev/null

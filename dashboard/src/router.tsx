@@ -10,6 +10,7 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import { me } from "./api/session";
+import { readBillingSearch } from "./pages/billing/search";
 import { LoadFailed, NotFound, PageSkeleton } from "./shell/fallbacks";
 import { Shell } from "./shell/Shell";
 
@@ -83,6 +84,7 @@ const keys = createRoute({
 const billing = createRoute({
   getParentRoute: () => inside,
   path: "/billing",
+  validateSearch: readBillingSearch,
   component: lazyRouteComponent(() => import("./pages/billing/Billing")),
 });
 

@@ -6,14 +6,26 @@ from typing import Final
 import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
-from edge.v1.inputs import check_limit, check_many, decode_struct
+from edge.errors import EdgeError
+from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
 
 LIMIT: Final = "max_tokens"
 """How a Messages request names its output limit."""
 _NULL: Final = msgspec.Raw(b"null")
 # Tools that the client runs itself, by how the names of their types begin: a call costs its tokens and nothing else.
 _CLIENT_TOOLS: Final = ("custom", "bash_", "text_editor_", "computer_", "memory_")
-_STORED: Final = ("container", "mcp_servers")
+# What is kept, runs or has a price elsewhere.
+_ELSEWHERE: Final = (
+    "container", "context_management", "diagnostics", "inference_geo", "mcp_servers", "speed", "user_profile_id",
+    "workspace_id",
+)  # fmt: skip
+# Blocks that say all there is to them, and where images and documents may be from.
+_BLOCKS: Final = frozenset(
+    {
+        "text", "image", "document", "search_result", "tool_use", "tool_result", "thinking", "redacted_thinking",
+    }
+)  # fmt: skip
+_SOURCES: Final = {"image": ("base64", "url"), "document": ("base64", "text")}
 _OWN: Final = frozenset({LIMIT, "messages"})
 _MAX_DEPTH: Final = 8
 """Of blocks within the results of tools; Anthropic knows one level."""
@@ -118,6 +130,8 @@ class Request(msgspec.Struct):
     metadata: Metadata | None = None
     thinking: Thinking | None = None
     output_config: OutputConfig | None = None
+    top_logprobs: int | None = None
+    """Not Anthropic's, but some servers read it."""
 
 
 _request = msgspec.json.Decoder(Request)
@@ -138,19 +152,48 @@ def read_messages(body: bytes, *, counts_only: bool = False) -> tuple[Request, d
     if not request.messages:
         raise refused("messages", "'messages' is empty. Give at least one message.")
     check_many(request.messages, "messages")
-    for name in _STORED:
+    check_top_logprobs(request.top_logprobs)
+    for name in _ELSEWHERE:
         if name in top:
             raise not_supported(name)
-    for at, tool in enumerate(request.tools or ()):
-        if tool.type is not None and not tool.type.startswith(_CLIENT_TOOLS):
-            raise refused(f"tools[{at}].type", f"The tool {tool.type[:64]!r} does not run here. Use tools of your own.")
+    _check_tools(request)
+    if request.system:
+        only_text(request.system, "system")
     for at, turn in enumerate(request.messages):
         if isinstance(turn.content, list):
-            _refuse_references(turn.content, f"messages[{at}].content")
+            _check_blocks(turn.content, f"messages[{at}].content")
     return request, top
 
 
-def _refuse_references(blocks: Sequence[Block], where: str, depth: int = 0) -> None:
+def _check_tools(request: Request) -> None:
+    for at, tool in enumerate(request.tools or ()):
+        if tool.type is not None and not tool.type.startswith(_CLIENT_TOOLS):
+            raise refused(f"tools[{at}].type", f"The tool {tool.type[:64]!r} does not run here. Use tools of your own.")
+        if tool.defer_loading or (tool.allowed_callers is not None and tool.allowed_callers != ["direct"]):
+            # Both are for tools of the server's, which search or call these.
+            name = "defer_loading" if tool.defer_loading else "allowed_callers"
+            raise not_supported(f"tools[{at}].{name}")
+
+
+def only_text(content: str | Sequence[Block], where: str) -> str:
+    """The text of what can hold nothing else. EdgeError `invalid_body` where it does."""
+    if isinstance(content, str):
+        return content
+    texts = []
+    for at, block in enumerate(content):
+        if block.type != "text" or block.text is None:
+            raise refused(f"{where}[{at}]", "Only blocks of the type 'text' can be used here.")
+        texts.append(block.text)
+    return "\n\n".join(texts)
+
+
+def unknown_block(block: Block, where: str) -> EdgeError:
+    """The refusal of a block of a kind that can't be had."""
+    return refused(f"{where}.type", f"Blocks of the type {block.type[:64]!r} can't be used here with this model.")
+
+
+def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> None:
+    """What a block costs is in its bytes, or it is an image: nothing else passes, at whatever depth."""
     if depth > _MAX_DEPTH:
         raise refused(where, "The blocks are nested too deeply.")
     for at, block in enumerate(blocks):
@@ -160,5 +203,21 @@ def _refuse_references(blocks: Sequence[Block], where: str, depth: int = 0) -> N
             raise by_reference(f"{place}.source")
         if block.type == "container_upload":
             raise by_reference(place)
+        if block.type not in _BLOCKS or (block.type in _SOURCES and not isinstance(source, Source)):
+            raise unknown_block(block, place)
+        if block.type in _SOURCES and isinstance(source, Source) and source.type not in _SOURCES[block.type]:
+            raise unknown_source(block, place)
+        if isinstance(block.citations, Citations) and block.citations.enabled:
+            # The server numbers the sentences, and tells the model how to name them.
+            raise not_supported(f"{place}.citations")
         if isinstance(block.content, list):
-            _refuse_references(block.content, f"{place}.content", depth + 1)
+            _check_blocks(block.content, f"{place}.content", depth + 1)
+        elif isinstance(block.content, dict):
+            raise refused(f"{place}.content", "The content of a 'tool_result' must be a text or a list of blocks.")
+
+
+def unknown_source(block: Block, where: str) -> EdgeError:
+    """The refusal of an image or document from somewhere else."""
+    what = "an image" if block.type == "image" else "a document"
+    one, other = _SOURCES[block.type]
+    return refused(f"{where}.source", f"The source of {what} must be '{one}' or '{other}'.")

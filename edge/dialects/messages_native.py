@@ -81,7 +81,7 @@ def check_messages(body: bytes) -> ChatInputs:
         stream=request.stream,
         max_tokens=request.max_tokens,
         tools=top.get("tools", _NULL),
-        response_format=top.get("output_config", _NULL),
+        response_format=top.get("output_config", top.get("output_format", _NULL)),
         messages=[Message(role="user", content=parts)],
     )
 

@@ -1,12 +1,23 @@
 """Turns an Anthropic Messages request into the chat completion that answers it, and estimates its tokens."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from edge.dialects.conversation import Parts, Talk
-from edge.dialects.messages_inputs import Block, OutputConfig, Request, Source, Thinking, Tool, Turn, read_messages
+from edge.dialects.messages_inputs import (
+    Block,
+    OutputConfig,
+    Request,
+    Source,
+    Thinking,
+    Tool,
+    Turn,
+    only_text,
+    read_messages,
+    unknown_block,
+    unknown_source,
+)
 from edge.dialects.refusals import not_supported, refused
 from edge.lookup.catalogue import Model
 from edge.v1.bounds import estimate_chat
@@ -19,9 +30,6 @@ _HANDLED: Final = frozenset(
         "cache_control", "max_tokens", "messages", "metadata", "output_config", "service_tier", "stop_sequences",
         "system", "thinking", "tool_choice", "tools",
     }
-)  # fmt: skip
-_UNTRANSLATED: Final = (
-    "context_management", "diagnostics", "inference_geo", "output_format", "speed", "user_profile_id", "workspace_id",
 )  # fmt: skip
 _TOOL_CHOICES: Final = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORTS: Final = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "high"}
@@ -45,9 +53,8 @@ def count_tokens(body: bytes, model: Model) -> int:
 
 
 def _translate(request: Request, top: dict[str, msgspec.Raw]) -> dict[str, object]:
-    for name in _UNTRANSLATED:
-        if name in top:
-            raise not_supported(name)
+    if "output_format" in top:
+        raise not_supported("output_format")
     chat: dict[str, object] = {"model": request.model, "messages": _messages(request)}
     chat |= {name: raw for name, raw in top.items() if name not in _HANDLED and name not in chat}
     if request.max_tokens is not None:
@@ -94,9 +101,6 @@ def _tool(tool: Tool, at: int) -> dict[str, object]:
         raise refused(f"tools[{at}].type", f"The tool {(tool.type or '')[:64]!r} can't be used with this model.")
     if not tool.name or bytes(tool.input_schema) == b"null":
         raise refused(f"tools[{at}]", "A tool needs a 'name' and an 'input_schema'.")
-    if tool.defer_loading or (tool.allowed_callers is not None and tool.allowed_callers != ["direct"]):
-        name = "defer_loading" if tool.defer_loading else "allowed_callers"
-        raise not_supported(f"tools[{at}].{name}")
     function: dict[str, object] = {"name": tool.name, "parameters": tool.input_schema}
     if tool.description is not None:
         function["description"] = tool.description
@@ -120,7 +124,7 @@ def _tool_choice(request: Request) -> dict[str, object]:
 def _messages(request: Request) -> list[dict[str, object]]:
     talk = Talk()
     if request.system:
-        talk.system(_only_text(request.system, "system"))
+        talk.system(only_text(request.system, "system"))
     for at, turn in enumerate(request.messages):
         where = f"messages[{at}]"
         if turn.role == "user":
@@ -128,21 +132,10 @@ def _messages(request: Request) -> list[dict[str, object]]:
         elif turn.role == "assistant":
             _say_assistant(talk, turn, where)
         elif turn.role == "system":
-            talk.system(_only_text(turn.content, f"{where}.content"))
+            talk.system(only_text(turn.content, f"{where}.content"))
         else:
             raise refused(f"{where}.role", "'role' must be 'user' or 'assistant'.")
     return talk.messages()
-
-
-def _only_text(content: str | Sequence[Block], where: str) -> str:
-    if isinstance(content, str):
-        return content
-    texts = []
-    for at, block in enumerate(content):
-        if block.type != "text" or block.text is None:
-            raise refused(f"{where}[{at}]", "Only blocks of the type 'text' can be used here.")
-        texts.append(block.text)
-    return "\n\n".join(texts)
 
 
 def _say_user(talk: Talk, turn: Turn, where: str) -> None:
@@ -169,9 +162,8 @@ def _result(block: Block, where: str) -> Parts:
         return []
     if isinstance(block.content, str):
         return [{"type": "text", "text": block.content}]
-    if isinstance(block.content, dict):
-        raise refused(f"{where}.content", "The content of a 'tool_result' must be a text or a list of blocks.")
-    return [part for at, inner in enumerate(block.content) for part in _parts(inner, f"{where}.content[{at}]")]
+    found = block.content if isinstance(block.content, list) else ()
+    return [part for at, inner in enumerate(found) for part in _parts(inner, f"{where}.content[{at}]")]
 
 
 def _say_assistant(talk: Talk, turn: Turn, where: str) -> None:
@@ -189,7 +181,7 @@ def _say_assistant(talk: Talk, turn: Turn, where: str) -> None:
             calls.append((block.id, block.name, "{}" if arguments == "null" else arguments))
         elif block.type not in {"thinking", "redacted_thinking"}:
             # What a model thought is its own: chat takes none of it back, and some servers refuse it.
-            raise _unknown(block, f"{where}.content[{at}]")
+            raise unknown_block(block, f"{where}.content[{at}]")
     talk.assistant("".join(texts))
     for call_id, name, arguments in calls:
         talk.call(call_id, name, arguments)
@@ -204,22 +196,16 @@ def _parts(block: Block, where: str) -> Parts:
             return [{"type": "image_url", "image_url": {"url": source.url}}]
         if source.type == "base64" and source.data is not None:
             return [{"type": "image_url", "image_url": {"url": _data_url(source)}}]
-        raise refused(f"{where}.source", "The source of an image must be 'base64' or 'url'.")
+        raise unknown_source(block, where)
     if block.type == "document" and isinstance(source, Source):
-        if isinstance(block.citations, msgspec.Struct) and block.citations.enabled:
-            raise not_supported(f"{where}.citations")
         if source.type == "text" and source.data is not None:
             return [{"type": "text", "text": source.data}]
         if source.type == "base64" and source.data is not None:
             name = block.title or "document.pdf"
             return [{"type": "file", "file": {"filename": name, "file_data": _data_url(source)}}]
-        raise refused(f"{where}.source", "The source of a document must be 'base64' or 'text'.")
-    raise _unknown(block, where)
+        raise unknown_source(block, where)
+    raise unknown_block(block, where)
 
 
 def _data_url(source: Source) -> str:
     return f"data:{source.media_type or 'application/octet-stream'};base64,{source.data}"
-
-
-def _unknown(block: Block, where: str) -> Exception:
-    return refused(f"{where}.type", f"Blocks of the type {block.type[:64]!r} can't be used here with this model.")

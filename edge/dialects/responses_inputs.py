@@ -5,6 +5,7 @@ from typing import Final
 import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
+from edge.errors import EdgeError
 from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
 from edge.v1.metadata import check_metadata
 
@@ -18,7 +19,24 @@ _STORED: Final = {
     "conversation": "Nothing is stored here: send the earlier items again, in 'input'.",
     "prompt": "Nothing is stored here: send the text of the prompt, in 'instructions' or 'input'.",
 }
+# What adds work or another model to an answer: what that costs can't be known beforehand.
+_ELSEWHERE: Final = (
+    "access_programs", "background_options", "context_management", "image", "moderation",
+)  # fmt: skip
 _OWN: Final = frozenset({LIMIT})
+# Items and content that say all there is to them; of others some stand for what is kept at a server.
+_ITEMS: Final = frozenset(
+    {
+        "message", "reasoning", "function_call", "function_call_output", "custom_tool_call", "custom_tool_call_output",
+        "local_shell_call", "local_shell_call_output", "apply_patch_call", "apply_patch_call_output",
+    }
+)  # fmt: skip
+_CONTENTS: Final = frozenset(
+    {
+        "", "text", "input_text", "output_text", "reasoning_text", "summary_text", "refusal", "input_image",
+        "input_file", "input_audio",
+    }
+)  # fmt: skip
 
 
 class Content(msgspec.Struct):
@@ -58,6 +76,12 @@ class Tool(msgspec.Struct):
     strict: bool | None = None
     defer_loading: bool | None = None
     allowed_callers: list[str] | None = None
+
+
+class Choice(msgspec.Struct):
+    """Which tool is to be called, where one is named."""
+
+    type: str = ""
 
 
 class Format(msgspec.Struct):
@@ -105,11 +129,15 @@ class Request(msgspec.Struct):
 
 
 _request = msgspec.json.Decoder(Request)
+_choice = msgspec.json.Decoder(str | Choice)
 _top = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_responses(body: bytes) -> tuple[Request, dict[str, msgspec.Raw]]:
-    """The request, and all its fields that are not null. EdgeError `invalid_body` where it needs what is stored."""
+    """The request, and all its fields that are not null.
+
+    EdgeError `invalid_body` where it needs what is stored, or costs what its bytes and limits don't bound.
+    """
     request = decode_struct(_request, body)
     top = {name: raw for name, raw in _top.decode(body).items() if bytes(raw) != b"null"}
     refuse_foreign(top, own=_OWN, dialect="responses")
@@ -121,12 +149,67 @@ def read_responses(body: bytes) -> tuple[Request, dict[str, msgspec.Raw]]:
     if isinstance(request.input, list):
         check_many(request.input, "input")
     _refuse_stored(request, top)
+    for name in _ELSEWHERE:
+        if name in top:
+            raise not_supported(name)
+    if request.reasoning is not None and request.reasoning.mode not in {None, "standard"}:
+        raise not_supported("reasoning.mode")
+    _check_tools(request, top)
+    for at, item in enumerate(request.input if isinstance(request.input, list) else ()):
+        _check_item(item, at)
+    return request, top
+
+
+def _check_tools(request: Request, top: dict[str, msgspec.Raw]) -> None:
     for at, tool in enumerate(request.tools or ()):
         if tool.type not in _CLIENT_TOOLS:
             raise refused(
                 f"tools[{at}].type", f"The tool {tool.type[:64]!r} does not run here. Use tools of the type 'function'."
             )
-    return request, top
+        if tool.defer_loading or (tool.allowed_callers is not None and tool.allowed_callers != ["direct"]):
+            # Both are for tools of the server's, which search or call these.
+            name = "defer_loading" if tool.defer_loading else "allowed_callers"
+            raise not_supported(f"tools[{at}].{name}")
+    if "tool_choice" not in top:
+        return
+    try:
+        choice = _choice.decode(top["tool_choice"])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise unreadable_choice() from None
+    if isinstance(choice, Choice) and choice.type not in _CLIENT_TOOLS | {"allowed_tools"}:
+        raise unknown_choice(choice.type)
+
+
+def unreadable_choice() -> EdgeError:
+    """The refusal of a `tool_choice` of another shape."""
+    return refused("tool_choice", "'tool_choice' can't be read. Send 'auto', 'none', 'required' or a function.")
+
+
+def unknown_choice(kind: str) -> EdgeError:
+    """The refusal of a `tool_choice` of a kind that can't be had."""
+    return refused("tool_choice", f"The tool choice {kind[:64]!r} is not supported here.")
+
+
+def _check_item(item: Item, at: int) -> None:
+    kind = item.type or "message"
+    if kind not in _ITEMS:
+        raise unknown_item(kind, at)
+    if item.content is not None and item.output is not None:
+        # Either is what an upstream may read, and only one of them is counted.
+        raise refused(f"input[{at}]", "An item has a 'content' or an 'output'. Leave one of them out.")
+    for number, content in enumerate(contents(item, at)):
+        if content.type not in _CONTENTS:
+            raise unknown_content(content, f"input[{at}].content[{number}]")
+
+
+def unknown_item(kind: str, at: int) -> EdgeError:
+    """The refusal of an item of a kind that can't be had."""
+    return refused(f"input[{at}].type", f"Items of the type {kind[:64]!r} can't be used with this model.")
+
+
+def unknown_content(content: Content, where: str) -> EdgeError:
+    """The refusal of a part of an item that can't be had."""
+    return refused(where, f"Content of the type {content.type[:64]!r} without its text or data is not supported here.")
 
 
 def _refuse_stored(request: Request, top: dict[str, msgspec.Raw]) -> None:

@@ -45,6 +45,7 @@ class _Said(_Response):
     """An event, or a whole answer."""
 
     type: str = ""
+    output_index: int = 0
     delta: msgspec.Raw = _NULL
     response: _Response | None = None
     item: msgspec.Raw = _NULL
@@ -63,6 +64,8 @@ class _Item(msgspec.Struct):
     name: str = ""
     arguments: str = ""
     input: str = ""
+    action: msgspec.Raw = _NULL
+    operation: msgspec.Raw = _NULL
     content: list[_Text] | None = None
     summary: list[_Text] | None = None
 
@@ -114,6 +117,8 @@ class ResponsesNative:
         self._last = b""
         self._response: dict[str, msgspec.Raw] = {}
         self._done: list[msgspec.Raw] = []
+        self._heard: set[int] = set()
+        """Items of which deltas have come: the others are counted when they are done."""
         self.over = False
 
     def read(self, data: bytes) -> Chunk:
@@ -130,7 +135,7 @@ class ResponsesNative:
             chunk = _read_response(said.response or said, said.type)
             self.over = self.over or said.type in _LAST
         else:
-            chunk = _read_delta(said)
+            chunk = self._read_delta(said)
         chunk.number = said.sequence_number
         return chunk
 
@@ -179,6 +184,25 @@ class ResponsesNative:
             return said
         return said + self._ending("response.failed", {"status": "failed", "error": failed_error(error)})
 
+    def _read_delta(self, said: _Said) -> _NativeChunk:
+        """What an event adds to the answer: a delta of any kind, the name of a call, or an item that came at once."""
+        chunk = _NativeChunk(kind=said.type, item=said.item)
+        text = ""
+        if said.type.endswith(".delta"):
+            self._heard.add(said.output_index)
+            try:
+                text = _decode_text(said.delta)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                text = " "
+        elif said.type == _ADDED:
+            self._heard.discard(said.output_index)
+            text = _read_item(said.item).name
+        elif said.type == _DONE and said.output_index not in self._heard:
+            text = _made_beside_name(_read_item(said.item))
+        if text:
+            chunk.choices = [Choice(delta=Delta(content=text))]
+        return chunk
+
     def _ending(self, name: str, changes: Mapping[str, object]) -> bytes:
         """An event about the response as it was last heard of, with the items that were complete by then."""
         response = {**self._response, "output": self._done, **changes}
@@ -194,28 +218,12 @@ def _read_response(said: _Response, kind: str) -> _NativeChunk:
     if kind and kind not in _LAST:
         return chunk
     items = [_read_item(raw) for raw in said.output or ()]
-    finish = "tool_calls" if any(item.name for item in items) else "stop"
+    finish = "tool_calls" if any(item.name or item.type.endswith("_call") for item in items) else "stop"
     if said.status == "incomplete" or kind == "response.incomplete":
         reason = (said.incomplete_details and said.incomplete_details.reason) or ""
         finish = _FINISH.get(reason, "length")
     message = None if kind else Delta(content="".join(map(_made, items)))
     chunk.choices = [Choice(message=message, finish_reason=finish)]
-    return chunk
-
-
-def _read_delta(said: _Said) -> _NativeChunk:
-    """What an event adds to the answer: a delta of any kind, or the name of a call."""
-    chunk = _NativeChunk(kind=said.type, item=said.item)
-    text = ""
-    if said.type.endswith(".delta"):
-        try:
-            text = _decode_text(said.delta)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            text = " "
-    elif said.type == _ADDED:
-        text = _read_item(said.item).name
-    if text:
-        chunk.choices = [Choice(delta=Delta(content=text))]
     return chunk
 
 
@@ -228,5 +236,12 @@ def _read_item(raw: msgspec.Raw) -> _Item:
 
 
 def _made(item: _Item) -> str:
+    return item.name + _made_beside_name(item)
+
+
+def _made_beside_name(item: _Item) -> str:
     texts = [*(item.content or ()), *(item.summary or ())]
-    return item.name + item.arguments + item.input + "".join(text.text + text.refusal for text in texts)
+    # What a shell or a patch is to do is an object, and has no arguments.
+    objects = b"".join(bytes(raw) for raw in (item.action, item.operation) if bytes(raw) != b"null")
+    said = item.arguments + item.input + "".join(text.text + text.refusal for text in texts)
+    return said + objects.decode("utf-8", "replace")

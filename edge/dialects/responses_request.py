@@ -6,8 +6,20 @@ from typing import Final
 import msgspec
 
 from edge.dialects.conversation import Talk
-from edge.dialects.refusals import not_supported, refused
-from edge.dialects.responses_inputs import Content, Format, Item, Request, Tool, contents, read_responses
+from edge.dialects.refusals import refused
+from edge.dialects.responses_inputs import (
+    Content,
+    Format,
+    Item,
+    Request,
+    Tool,
+    contents,
+    read_responses,
+    unknown_choice,
+    unknown_content,
+    unknown_item,
+    unreadable_choice,
+)
 from edge.dialects.responses_object import LOGPROBS
 
 _encode = msgspec.json.Encoder().encode
@@ -23,9 +35,6 @@ _HANDLED: Final = frozenset(
         "top_logprobs", "truncation",
     }
 )  # fmt: skip
-_UNTRANSLATED: Final = (
-    "access_programs", "background_options", "context_management", "image", "moderation",
-)  # fmt: skip
 # What chat has no place for and a client loses nothing by.
 _IGNORED_INCLUDES: Final = frozenset({"reasoning.encrypted_content", "message.input_image.image_url"})
 
@@ -33,7 +42,7 @@ _IGNORED_INCLUDES: Final = frozenset({"reasoning.encrypted_content", "message.in
 def responses_to_chat(body: bytes) -> bytes:
     """The body of the chat completion. EdgeError `invalid_body` names what can't be had that way."""
     request, top = read_responses(body)
-    _refuse_untranslated(request, top)
+    _refuse_untranslated(request)
     chat: dict[str, object] = {"model": request.model, "messages": _messages(request)}
     chat |= {name: raw for name, raw in top.items() if name not in _HANDLED and name not in chat}
     if request.max_output_tokens is not None:
@@ -53,14 +62,9 @@ def responses_to_chat(body: bytes) -> bytes:
     return _encode(chat)
 
 
-def _refuse_untranslated(request: Request, top: dict[str, msgspec.Raw]) -> None:
-    for name in _UNTRANSLATED:
-        if name in top:
-            raise not_supported(name)
+def _refuse_untranslated(request: Request) -> None:
     if request.truncation not in {None, "disabled"}:
         raise refused("truncation", "Nothing is cut off here. Leave 'truncation' out, or send 'disabled'.")
-    if request.reasoning is not None and request.reasoning.mode not in {None, "standard"}:
-        raise not_supported("reasoning.mode")
     for name in request.include or ():
         if name != LOGPROBS and name not in _IGNORED_INCLUDES:
             raise refused("include", f"{name[:64]!r} can't be included here. Leave it out.")
@@ -100,9 +104,6 @@ def _tool(tool: Tool, at: int) -> dict[str, object]:
         raise refused(f"tools[{at}].type", f"The tool {tool.type[:64]!r} can't be used with this model.")
     if not tool.name:
         raise refused(f"tools[{at}].name", "A function needs a 'name'.")
-    if tool.defer_loading or (tool.allowed_callers is not None and tool.allowed_callers != ["direct"]):
-        name = "defer_loading" if tool.defer_loading else "allowed_callers"
-        raise not_supported(f"tools[{at}].{name}")
     function: dict[str, object] = {"name": tool.name}
     if tool.description is not None:
         function["description"] = tool.description
@@ -129,10 +130,8 @@ def _tool_choice(top: dict[str, msgspec.Raw]) -> tuple[set[str] | None, object]:
             names = {_text.decode(tool["name"]) for tool in _names.decode(choice["tools"])}
             return names, choice["mode"]
     except (KeyError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise refused(
-            "tool_choice", "'tool_choice' can't be read. Send 'auto', 'none', 'required' or a function."
-        ) from None
-    raise refused("tool_choice", f"The tool choice {kind[:64]!r} is not supported here.")
+        raise unreadable_choice() from None
+    raise unknown_choice(kind)
 
 
 def _messages(request: Request) -> list[dict[str, object]]:
@@ -161,7 +160,7 @@ def _say(talk: Talk, item: Item, at: int) -> None:
             raise refused(f"input[{at}]", "The output of a function call needs 'call_id' and 'output'.")
         talk.result(item.call_id, _parts(contents(item, at), at))
     elif kind != "message":
-        raise refused(f"input[{at}].type", f"Items of the type {kind[:64]!r} can't be used with this model.")
+        raise unknown_item(kind, at)
     elif item.role == "user":
         talk.user(_parts(contents(item, at), at))
     elif item.role == "assistant":
@@ -194,4 +193,4 @@ def _part(content: Content, where: str) -> dict[str, object]:
         return {"type": "file", "file": {"filename": name, "file_data": content.file_data}}
     if content.type == "input_audio" and bytes(content.input_audio) != b"null":
         return {"type": "input_audio", "input_audio": content.input_audio}
-    raise refused(where, f"Content of the type {content.type[:64]!r} without its text or data is not supported here.")
+    raise unknown_content(content, where)

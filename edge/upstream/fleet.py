@@ -123,23 +123,25 @@ class Fleet:
             random=self._random,
         )
 
-    async def enter(self, candidate: Candidate) -> Visit:
-        """Takes a slot, which the visit gives back. EdgeError upstream_unavailable where all stay taken."""
+    async def enter(
+        self, candidate: Candidate, candidates: Sequence[Candidate] = (), tried: Collection[Candidate] = ()
+    ) -> Visit:
+        """Takes a slot, which the visit gives back. EdgeError upstream_unavailable where all stay taken.
+
+        MovedOn where the upstream is ejected meanwhile, and one of `candidates` that was not tried is better.
+        """
         member = self._member(candidate.upstream)
         if not member.slots.try_take():
-            await member.slots.take(self._wait_s)
+            await member.slots.take(self._wait_s, lambda: self._has_better(member, candidates, tried))
         self._in_flight += 1
         self._budget.note_request()
         return Visit(member, self._now_s(), self._judge)
 
-    def try_retry(self) -> Retry | None:
-        """The leave to send a request once more, None where too many are; it ends when the answer begins."""
-        may = self._budget.try_begin(self._in_flight, self._now_s())
-        self._meters.count_retry(granted=may)
-        return Retry(self._budget) if may else None
-
     async def retry(self) -> Retry | None:
-        """As `try_retry`, but where too many are sent once more just now it waits for a moment until fewer are."""
+        """The leave to send a request once more; it ends when the answer begins.
+
+        Where too many are sent once more just now it waits for a moment until fewer are: None where that is in vain.
+        """
         give_up_s = self._now_s() + RETRY_WAIT_S
         while not self._budget.try_begin(self._in_flight, self._now_s()):
             if self._now_s() >= give_up_s:
@@ -186,11 +188,19 @@ class Fleet:
             if member.ejected_total > ejected_total:
                 ejections = member.ejections(now_s)
                 log.warning("upstream_ejected", upstream=member.upstream.name, ejections=ejections)
+                # Before its slot is free, or one of them would get it.
+                member.slots.move_on()
         elif outcome is Outcome.BUSY and not member.upstream.virtual_keys:
             # With virtual keys it may be the caller's own limit, which is nothing to the others.
             member.cool_down(pause_s, now_s)
         visit.end_trial()
         member.slots.free(now_s - visit.began_s)
+
+    def _has_better(self, member: Member, candidates: Sequence[Candidate], tried: Collection[Candidate]) -> bool:
+        """Whether one of the candidates that were not tried is at a better upstream than this one."""
+        members, now_s = self._members_of(candidates), self._now_s()
+        level = member.level(now_s)
+        return any(members[one.upstream.name].level(now_s) < level for one in candidates if one not in tried)
 
     def _known(self) -> Collection[Member]:
         return self._members.values()

@@ -1,13 +1,13 @@
 """How many requests one upstream gets at a time, and the queue of those that wait for it.
 
 A slot that becomes free is handed to whoever has waited longest, in the same step: nobody who comes later can take it
-in between, and a waiter who leaves just then passes it on.
+in between, and a waiter who leaves just then passes it on. When the upstream is ejected, those who have somewhere
+better to go leave the queue.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from math import ceil
 from typing import Final
 
@@ -21,13 +21,18 @@ _NEWEST: Final = 0.1
 """How much the newest request counts in what one usually takes."""
 
 
+class MovedOn(EdgeError):
+    """The upstream was ejected while one waited, and another one is better."""
+
+
 class Slots:
     """The slots of one upstream; a `limit` of 0 is none, a `max_queued` of 0 is as many as the limit."""
 
     def __init__(self, limit: int, max_queued: int, now_s: Callable[[], float]) -> None:
         self.in_flight = 0
         self._now_s = now_s
-        self._queue: deque[asyncio.Future[bool]] = deque()
+        self._queue: OrderedDict[asyncio.Future[EdgeError | None], Callable[[], bool]] = OrderedDict()
+        """Who waits, each for a slot or for why there is none; and whether it has somewhere better to go."""
         self._usual_s: float | None = None
         """How long requests took lately."""
         self._moved_s = 0.0
@@ -65,32 +70,37 @@ class Slots:
         self.in_flight += 1
         return True
 
-    async def take(self, wait_s: float = WAIT_S) -> None:
+    async def take(self, wait_s: float = WAIT_S, has_better: Callable[[], bool] = lambda: False) -> None:
         """Takes a slot, after waiting for it if need be; `free` must follow.
 
-        EdgeError upstream_unavailable where the queue is full, or no slot was free in time. Whoever is cancelled
-        leaves the queue.
+        EdgeError upstream_unavailable where the queue is full, or no slot was free in time; MovedOn where `has_better`
+        says so in `move_on`. Whoever is cancelled leaves the queue.
         """
         if self.try_take():
             return
         if self.is_full:
             raise self._refusal()
         loop = asyncio.get_running_loop()
-        turn: asyncio.Future[bool] = loop.create_future()
-        self._queue.append(turn)
-        timer = loop.call_later(wait_s, self._give_up, turn)
+        turn: asyncio.Future[EdgeError | None] = loop.create_future()
+        self._queue[turn] = has_better
+        timer = loop.call_later(wait_s, self._refuse, turn)
         try:
-            has_slot = await turn
+            refusal = await turn
         except BaseException:
-            if turn.done() and not turn.cancelled() and turn.result():
+            if turn.done() and not turn.cancelled() and turn.result() is None:
                 self._pass_on()
             else:
-                self._leave_queue(turn)
+                self._queue.pop(turn, None)
             raise
         finally:
             timer.cancel()
-        if not has_slot:
-            raise self._refusal()
+        if refusal is not None:
+            raise refusal
+
+    def move_on(self) -> None:
+        """The upstream was ejected: whoever in the queue has somewhere better to go is told to."""
+        for turn in [turn for turn, has_better in self._queue.items() if has_better()]:
+            self._refuse(turn, MovedOn)
 
     def free(self, lasted_s: float) -> None:
         """Gives back a slot that was used for so long."""
@@ -116,22 +126,18 @@ class Slots:
 
     def _hand_over(self) -> None:
         while self._queue and (not self._limit or self.in_flight < self._limit):
-            turn = self._queue.popleft()
+            turn, _ = self._queue.popitem(last=False)
             if not turn.done():  # A waiter that was cancelled in this very step has not run yet.
-                turn.set_result(True)
+                turn.set_result(None)
                 self.in_flight += 1
 
-    def _give_up(self, turn: asyncio.Future[bool]) -> None:
+    def _refuse(self, turn: asyncio.Future[EdgeError | None], kind: type[EdgeError] = EdgeError) -> None:
         if not turn.done():
-            self._leave_queue(turn)
-            turn.set_result(False)
+            del self._queue[turn]
+            turn.set_result(self._refusal(kind))
 
-    def _leave_queue(self, turn: asyncio.Future[bool]) -> None:
-        with suppress(ValueError):
-            self._queue.remove(turn)
-
-    def _refusal(self) -> EdgeError:
-        return EdgeError(
+    def _refusal(self, kind: type[EdgeError] = EdgeError) -> EdgeError:
+        return kind(
             "upstream_unavailable",
             "The model's servers are busy. Nothing was charged. Try again in a moment.",
             headers={"retry-after": str(self.retry_after_s())},

@@ -13,6 +13,12 @@ from kit.money import TOKENS_PER_MTOK, cost_nanos
 
 LEAST_OUTPUT_TOKENS: Final = 256
 """An answer that is cut shorter than this for want of money is refused instead (unless less was asked for)."""
+DESCRIBED_TOOL_TOKENS: Final = 2048
+"""More than a server's own description of a tool has that a client only names by its type.
+
+Anthropic's longest is that of computer use: 735 tokens, and 499 for the system prompt that comes with it
+(https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/computer-use-tool).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +76,15 @@ def _limit(inputs: ChatInputs | CompletionInputs, model: Model) -> int:
     return min(asked, model.max_output_tokens) if asked else model.max_output_tokens
 
 
-def bound_chat(inputs: ChatInputs, model: Model, body_bytes: int) -> Bounds:
-    """Bounds of a chat completion."""
+def bound_chat(inputs: ChatInputs, model: Model, body_bytes: int, *, described_tools: int = 0) -> Bounds:
+    """Bounds of a chat completion, or of what is asked in another dialect with so many tools that a server describes.
+
+    The estimate leaves those out: nobody pays for words that we only guess at.
+    """
     text_bytes, constants = _measure_chat(inputs, model, body_bytes)
+    most = text_bytes + constants + described_tools * DESCRIBED_TOOL_TOKENS
     return Bounds(
-        prompt_tokens=min(model.context_tokens, text_bytes + constants),
+        prompt_tokens=min(model.context_tokens, most),
         prompt_estimate=min(model.context_tokens, text_bytes // 5 + constants),
         limit_tokens=_limit(inputs, model),
         answers=max(inputs.n or 1, inputs.best_of or 1),

@@ -13,10 +13,19 @@ from edge.dialects.responses_native import check_responses
 from edge.dialects.responses_request import responses_to_chat
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Model
+from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
 from edge.v1.denied import refuse_denied
 from edge.v1.envelope import Envelope, read_request
-from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, Inputs, decode, refuse_hosted_tools
+from edge.v1.inputs import (
+    ChatInputs,
+    CompletionInputs,
+    EmbeddingInputs,
+    Inputs,
+    count_described_tools,
+    decode,
+    refuse_hosted_tools,
+)
 from edge.v1.metadata import check_metadata
 
 
@@ -29,6 +38,8 @@ class Question:
     envelope: Envelope
     native: Envelope | None = None
     """As the client sent it, for upstreams that speak its dialect themselves. None: it was in no other dialect."""
+    untranslated: EdgeError | None = None
+    """Why chat completions can't say it: then `envelope` is `native`, and only upstreams of its dialect get it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +64,15 @@ class Endpoint:
     """An error in the place of an answer."""
     failure: Callable[[EdgeError], bytes] = chat_failure
     """An error in a stream of which nothing has come yet, with what ends it."""
+
+    def able(self, question: Question, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+        """Those that can be asked it. EdgeError: why it can't be translated, where none speaks its dialect."""
+        if question.untranslated is None:
+            return candidates
+        able = tuple(one for one in candidates if self.dialect in one.upstream.dialects)
+        if not able:
+            raise question.untranslated
+        return able
 
 
 _chat = msgspec.json.Decoder(ChatInputs)
@@ -89,15 +109,28 @@ def _envelope(body: bytes) -> Envelope:
 def _read_translated(
     body: bytes, *, check: Callable[[bytes], ChatInputs], translate: Callable[[bytes], bytes], limit: str
 ) -> Question:
-    """A request of another dialect as one for chat completions; the longer of the two bounds the prompt."""
+    """A request of another dialect as one for chat completions; the longer of the two bounds the prompt.
+
+    What can't be translated is bounded as it came: `check` has let nothing pass that costs more than it shows.
+    """
     native = read_request(body)
     refuse_denied(name for name in native.raw if name != limit)
-    check(body)
-    chat = translate(body)
-    envelope = _envelope(chat)
-    inputs = decode(_chat, chat)
-    most_bytes = max(len(body), len(chat))
-    return Question(inputs, lambda model: bound_chat(inputs, model, most_bytes), envelope, native)
+    inputs = check(body)
+    described = count_described_tools(inputs.tools)
+    envelope, most_bytes, untranslated = native, len(body), None
+    try:
+        chat = translate(body)
+    except EdgeError as error:
+        untranslated = error
+    else:
+        envelope, inputs, most_bytes = _envelope(chat), decode(_chat, chat), max(len(body), len(chat))
+    return Question(
+        inputs=inputs,
+        bound=lambda model: bound_chat(inputs, model, most_bytes, described_tools=described),
+        envelope=envelope,
+        native=native,
+        untranslated=untranslated,
+    )
 
 
 def _read_responses(body: bytes) -> Question:

@@ -86,7 +86,7 @@ class Exchange:
         """The present try. None: no candidate was chosen yet."""
         self.counter = Counter()
         self.forwarded = False
-        """Whether the request was on its way to an upstream."""
+        """Whether the request is on its way to an upstream that has not failed."""
         self.usage: msgspec.Raw | None = None
         """What the upstream last said was used."""
         self.finished: set[int] = set()
@@ -158,10 +158,16 @@ class Exchange:
         """Notes that the request is on its way to the upstream: whoever leaves from now on pays for the prompt."""
         self.forwarded = True
 
+    def note_failed(self) -> None:
+        """Notes that the present try came to nothing: whoever leaves before the next one is on its way pays nothing."""
+        self.forwarded = self.heard_from = False
+
     def heard(self, now_s: float) -> None:
         """Notes that the upstream said something."""
         self.heard_from = True
-        self.quiet_since_s = self.beaten_s = now_s
+        self.quiet_since_s = now_s
+        if self.reply.started:
+            self.beaten_s = now_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ class Inference:
         model = find_model(question.inputs.model, caller=caller, plan=plan, snapshot=snapshot)
         if model.kind != endpoint.kind:
             raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
-        able = usable(parts.upstreams.fleet.candidates(model, snapshot), caller)
+        able = usable(endpoint.able(question, parts.upstreams.fleet.candidates(model, snapshot)), caller)
         offered = offers(question, model, able)
         most_nanos = read_max_cost(headers)
         if most_nanos is not None:

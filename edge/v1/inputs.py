@@ -57,6 +57,12 @@ class Tool(msgspec.Struct):
     type: str = "function"
 
 
+class TypedTool(msgspec.Struct):
+    """A tool of a dialect in which it need not have a type."""
+
+    type: str | None = None
+
+
 class AudioReference(msgspec.Struct):
     """An earlier spoken answer, named by its id."""
 
@@ -107,7 +113,9 @@ class EmbeddingInputs(Inputs, kw_only=True):
 
 
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
+_DESCRIBED_BY_CLIENT: Final = _CLIENT_TOOLS | {None}
 _tools = msgspec.json.Decoder(list[Tool] | None)
+_typed_tools = msgspec.json.Decoder(list[TypedTool] | None)
 AnyInputs = TypeVar("AnyInputs", bound=Inputs)
 AnyStruct = TypeVar("AnyStruct", bound=msgspec.Struct)
 
@@ -196,6 +204,11 @@ def refuse_hosted_tools(tools: msgspec.Raw) -> None:
                 f"The tool {tool.type[:64]!r} does not run here. Use tools of the type 'function'.",
                 param=f"tools[{at}].type",
             )
+
+
+def count_described_tools(tools: msgspec.Raw) -> int:
+    """Tools that are named by their type only, and that a server describes to the model in words of its own."""
+    return sum(tool.type not in _DESCRIBED_BY_CLIENT for tool in _typed_tools.decode(tools) or ())
 
 
 def count_items(items: str | list[str | int | list[int]], *, field: str) -> int:

@@ -5,12 +5,15 @@ useful answer decides whether the money is enough.
 """
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from edge.dialects.errors import anthropic_error_body
 from edge.errors import EdgeError, from_remote
 from edge.limits.rates import Rates
 from edge.lookup.callers import Caller
@@ -21,8 +24,10 @@ from edge.openapi.inference import CHAT_REQUEST
 from edge.upstream.fleet import Fleet
 from edge.v1.bounds import LEAST_OUTPUT_TOKENS
 from edge.v1.callers import Callers, find_model
-from edge.v1.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, Endpoint
-from edge.v1.envelope import Envelope, read_request
+from edge.v1.endpoints import CHAT, COMPLETIONS, EMBEDDINGS, MESSAGES, RESPONSES, Endpoint
+from edge.v1.envelope import read_request
+from edge.v1.headers import Headers, find
+from edge.v1.inputs import decode_struct
 from edge.v1.limiting import refused, show_limits
 from edge.v1.max_cost import HEADER, read_max_cost
 from edge.v1.offers import Offers, offers
@@ -35,7 +40,9 @@ from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 BILLING_TIMEOUT_S: Final = 2.0
 FLOOR_NANOS: Final = 1_000_000
 """With less than a tenth of a cent nothing begins that costs something; billing asks the same."""
-_BY_FIELD: Final = {"messages": CHAT, "prompt": COMPLETIONS, "input": EMBEDDINGS}
+ANTHROPIC_VERSION: Final = b"anthropic-version"
+"""The header that Anthropic's API wants and all its clients send: nothing in a body tells Messages from chat."""
+_FIELDS: Final = ("messages", "prompt", "input")
 
 Reason = Literal["model_not_allowed", "max_cost_too_low", "insufficient_credits", "key_limit_reached", "credits_in_use"]
 
@@ -72,11 +79,20 @@ class QuoteParts:
 
 
 _BODY = {
-    "description": "The same body as for chat completions, completions or embeddings.",
+    "description": "The same body as for chat completions, completions, embeddings, responses or messages.",
     "required": True,
     "content": {"application/json": {"schema": {"type": "object"}, "example": CHAT_REQUEST}},
 }
-_PARAMETER = {"name": HEADER.decode(), "in": "header", "schema": {"type": "string"}}
+_PARAMETERS = [
+    {"name": HEADER.decode(), "in": "header", "schema": {"type": "string"}},
+    {
+        "name": ANTHROPIC_VERSION.decode(),
+        "in": "header",
+        "description": "With any value, a body with `messages` is one for `/v1/messages`, and errors have Anthropic's"
+        " shape. Anthropic's clients send it by themselves.",
+        "schema": {"type": "string", "examples": ["2023-06-01"]},
+    },
+]
 
 
 def quote_router(parts: QuoteParts) -> APIRouter:
@@ -86,46 +102,71 @@ def quote_router(parts: QuoteParts) -> APIRouter:
     @router.post(
         "/quote",
         summary="What a request would cost",
-        description="Nothing runs and nothing is set aside; it counts as one of your requests a minute. The field"
-        " `messages`, `prompt` or `input` says which endpoint the body is for.",
+        description="Nothing runs and nothing is set aside; it counts as one of your requests a minute. What the"
+        " body is for is seen from it: `prompt` is for completions; `input` for responses where the model is one for"
+        " chat, and for embeddings where it is one for those; `messages` for chat completions, or for messages where"
+        " the header `anthropic-version` is there.",
         response_model=Quote,
-        openapi_extra={"requestBody": _BODY, "parameters": [_PARAMETER]},
+        openapi_extra={"requestBody": _BODY, "parameters": _PARAMETERS},
     )
     async def quote(request: Request) -> Response:
+        shown: dict[str, str] = {}
         headers = request.scope["headers"]
-        caller = await parts.callers.identify(headers)
         try:
-            body = await read_body(headers, request.receive, most=parts.max_body_bytes)
+            answer = await _quote(request, parts, shown)
         except ClientGone:
             return Response()
-        endpoint = _endpoint(read_request(body))
-        question = endpoint.read(body)
-        plan, snapshot = await parts.callers.plan_of(caller)
-        model, reason = _model(question.inputs.model, caller, plan=plan, snapshot=snapshot)
-        if model.kind != endpoint.kind:
-            raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
-        offered = offers(question, model, parts.fleet.candidates(model, snapshot))
-        most_nanos = read_max_cost(headers)
-        admission = await parts.rates.count(caller, plan)
-        shown: dict[str, str] = {}
-        show_limits(shown, admission)
-        if admission.refusal is not None:
-            error = refused(admission.refusal)
-            error.headers.update(shown)
-            raise error
-        if most_nanos is not None:
-            offered, reason = _capped(offered, most_nanos, reason)
-        answer = await _answer(parts, caller, offered=offered, reason=reason)
+        except EdgeError as error:
+            is_anthropic = any(name == ANTHROPIC_VERSION for name, _ in headers)
+            told = anthropic_error_body(error) if is_anthropic else error.body()
+            return Response(told, error.status, shown | error.headers, media_type="application/json")
         return Response(answer.model_dump_json(), headers=shown, media_type="application/json")
 
     return router
 
 
-def _endpoint(envelope: Envelope) -> Endpoint:
-    found = [endpoint for field, endpoint in _BY_FIELD.items() if field in envelope.raw]
+class _Named(msgspec.Struct):
+    """What every body has."""
+
+    model: str
+
+
+_named = msgspec.json.Decoder(_Named)
+
+
+async def _quote(request: Request, parts: QuoteParts, shown: dict[str, str]) -> Quote:
+    headers = request.scope["headers"]
+    caller = await parts.callers.identify(headers)
+    body = await read_body(headers, request.receive, most=parts.max_body_bytes)
+    fields = read_request(body).raw
+    named = decode_struct(_named, body).model
+    plan, snapshot = await parts.callers.plan_of(caller)
+    model, reason = _model(named, caller, plan=plan, snapshot=snapshot)
+    endpoint = _endpoint(fields, model, headers)
+    question = endpoint.read(body)
+    if model.kind != endpoint.kind:
+        raise EdgeError("invalid_body", f"{model.public_name!r} is no model for /v1{endpoint.path}.", param="model")
+    offered = offers(question, model, endpoint.able(question, parts.fleet.candidates(model, snapshot)))
+    most_nanos = read_max_cost(headers)
+    admission = await parts.rates.count(caller, plan)
+    show_limits(shown, admission)
+    if admission.refusal is not None:
+        raise refused(admission.refusal)
+    if most_nanos is not None:
+        offered, reason = _capped(offered, most_nanos, reason)
+    return await _answer(parts, caller, offered=offered, reason=reason)
+
+
+def _endpoint(fields: Collection[str], model: Model, headers: Headers) -> Endpoint:
+    """What a body is for, as far as can be seen from it. EdgeError `invalid_body` where that is nothing, or several."""
+    found = [field for field in _FIELDS if field in fields]
     if len(found) != 1:
         raise EdgeError("invalid_body", "Give one of 'messages', 'prompt' and 'input', for what the request would be.")
-    return found[0]
+    if found == ["prompt"]:
+        return COMPLETIONS
+    if found == ["input"]:
+        return RESPONSES if model.kind == RESPONSES.kind else EMBEDDINGS
+    return CHAT if find(headers, ANTHROPIC_VERSION) is None else MESSAGES
 
 
 def _model(name: str, caller: Caller, *, plan: Plan, snapshot: Snapshot) -> tuple[Model, Reason | None]:

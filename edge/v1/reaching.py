@@ -6,10 +6,12 @@ error status, and within the fleet's budget of retries. The request's own faults
 
 import asyncio
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final
 
 from edge.errors import EdgeError
+from edge.lookup.catalogue import Route
 from edge.money.records import Attempt
 from edge.upstream.candidates import Candidate
 from edge.upstream.client import Client, Response, UpstreamError
@@ -24,6 +26,7 @@ from edge.upstream.failures import (
 )
 from edge.upstream.fleet import Fleet
 from edge.upstream.looks import Looks
+from edge.upstream.slots import MovedOn
 from edge.upstream.visits import Outcome, Retry, Visit, pause_s
 from edge.v1.exchange import Exchange, Outgoing
 
@@ -80,9 +83,12 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
             tried.append(candidate)
             begun_s = time.monotonic()
             try:
-                reached = await _try(exchange, upstreams, candidate)
+                reached = await _try(exchange, upstreams, candidate, tried)
             except _Failed as failure:
                 failed = failure
+                exchange.note_failed()
+                if isinstance(failed.error, MovedOn):
+                    tried.remove(candidate)  # It is still better than none.
                 _note(exchange, candidate, status=failed.status, error_code=failed.error.code, begun_s=begun_s)
             else:
                 if failed is not None:
@@ -101,10 +107,10 @@ async def _renewed(retry: Retry | None, fleet: Fleet) -> Retry | None:
     return await fleet.retry()
 
 
-async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate) -> Reached:
+async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, tried: Collection[Candidate]) -> Reached:
     """One try. _Failed where another one may be asked, EdgeError where the request itself was refused."""
     try:
-        visit = await exchange.wait(upstreams.fleet.enter(candidate))
+        visit = await exchange.wait(upstreams.fleet.enter(candidate, exchange.plan.candidates, tried))
     except EdgeError as error:
         raise _Failed(error, None) from error
     try:
@@ -113,8 +119,11 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate) -
         response = await _ask(exchange, outgoing, upstreams.client)
         visit.answered(time.monotonic())
         upstreams.looks.note_answer(candidate.route)
+        first = b""
+        if exchange.plan.streamed:
+            waits = any(one.model is not candidate.model for one in exchange.plan.candidates if one not in tried)
+            first = await _first_piece(exchange, response, candidate.route, head_waits=waits)
         exchange.heard(asyncio.get_running_loop().time())
-        first = await _first_piece(exchange, response) if exchange.plan.streamed else b""
     except _Failed as failed:
         visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
         raise
@@ -151,19 +160,29 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
         exchange.asked = None
 
 
-async def _first_piece(exchange: Exchange, response: Response) -> bytes:
-    """The first piece of a stream: one that breaks off before it has given nothing to anybody."""
+async def _first_piece(exchange: Exchange, response: Response, route: Route, *, head_waits: bool) -> bytes:
+    """The first piece of a stream: one that breaks off or falls silent before it has given nothing to anybody.
+
+    The client's head waits for it where another model may answer yet, since it names the one that does.
+    """
     try:
         if not response.header("content-type").startswith("text/event-stream"):
             raise _Failed(
                 upstream_failed("The model's server did not answer with a stream."), Outcome.FAILURE, status=200
             )
-        await exchange.reply.start_stream()
-        piece = await exchange.wait(response.read())
+        if not head_waits:
+            await exchange.reply.start_stream()
+        async with asyncio.timeout(route.idle_timeout_s):
+            piece = await exchange.wait(response.read())
         if not piece:
             raise _Failed(
                 upstream_failed("The model's server broke off before its answer."), Outcome.FAILURE, status=200
             )
+        if head_waits:
+            await exchange.reply.start_stream()
+    except TimeoutError:
+        response.release()
+        raise _Failed(upstream_timeout(), Outcome.FAILURE, status=200) from None
     except UpstreamError as error:
         response.release()
         raise _Failed(from_failure(error), Outcome.FAILURE, status=200) from error
@@ -175,6 +194,7 @@ async def _first_piece(exchange: Exchange, response: Response) -> bytes:
 
 async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -> Exception:
     """What an answer with another status than 200 comes to."""
+    exchange.note_failed()
     try:
         async with asyncio.timeout(outgoing.candidate.route.idle_timeout_s):
             body = await exchange.wait(read_all(response, _MAX_ERROR_BYTES))

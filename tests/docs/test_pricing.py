@@ -14,7 +14,7 @@ from edge.api import catalogue as shown_catalogue
 from edge.api import charges
 from edge.api.usage import Event, EventDetail
 from edge.lookup import catalogue
-from edge.v1.bounds import Bounds, bound_chat, bound_embedding
+from edge.v1.bounds import DESCRIBED_TOOL_TOKENS, Bounds, bound_chat, bound_embedding
 from edge.v1.inputs import ChatInputs, EmbeddingInputs, Message, Part
 from kit.money import NANOS_PER_USD, TOKENS_PER_MTOK, cost_nanos, format_price, format_usd
 from kit.timestamps import to_proto
@@ -223,6 +223,7 @@ def test_the_constants_of_the_bounds_are_those_of_the_models() -> None:
     assert "(128 tokens)" in text
     assert "(512; 1024 for `deepseek-code`)" in text
     assert "1,120 tokens (16,384 for `qwen-pro`)" in text
+    assert f"counts {DESCRIBED_TOOL_TOKENS:,} more" in text
 
 
 def test_fair_use_follows_from_the_plans() -> None:

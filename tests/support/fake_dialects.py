@@ -22,6 +22,8 @@ class Said:
     """What it was allowed."""
     cached: int = 0
     written: int = 0
+    tells: bool = True
+    """Whether it says what it used."""
 
     @property
     def text(self) -> str:
@@ -69,7 +71,7 @@ def _response(said: Said, status: str) -> dict[str, Any]:
         "output": [_item(said)] if is_over else [],
         "parallel_tool_calls": True,
         "store": False,
-        "usage": usage if is_over else None,
+        "usage": usage if is_over and said.tells else None,
     }
 
 
@@ -103,8 +105,12 @@ def _message(said: Said) -> dict[str, Any]:
         "content": [{"type": "text", "text": said.text}],
         "stop_reason": "end_turn",
         "stop_sequence": None,
-        "usage": {**_input(said), "output_tokens": said.tokens},
+        **_usage(said, said.tokens),
     }
+
+
+def _usage(said: Said, output: int) -> dict[str, Any]:
+    return {"usage": {**_input(said), "output_tokens": output}} if said.tells else {}
 
 
 def _input(said: Said) -> dict[str, int]:
@@ -116,7 +122,7 @@ def _input(said: Said) -> dict[str, int]:
 
 
 def _message_events(said: Said) -> Iterator[tuple[str, dict[str, Any]]]:
-    begun = {**_message(said), "content": [], "stop_reason": None, "usage": {**_input(said), "output_tokens": 1}}
+    begun = {**_message(said), "content": [], "stop_reason": None, **_usage(said, 1)}
     yield "message_start", {"message": begun}
     yield "content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}}
     yield "ping", {}
@@ -124,5 +130,5 @@ def _message_events(said: Said) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": TOKEN}}
     yield "content_block_stop", {"index": 0}
     delta = {"stop_reason": "end_turn", "stop_sequence": None}
-    yield "message_delta", {"delta": delta, "usage": {"output_tokens": said.tokens}}
+    yield "message_delta", {"delta": delta, **({"usage": {"output_tokens": said.tokens}} if said.tells else {})}
     yield "message_stop", {}

@@ -256,7 +256,13 @@ class Answer:
         limit = limit_of(path, self.body)
         tokens = limit if script.tokens is None else script.tokens
         said = Said(
-            self.body["model"], tokens, script.prompt_tokens, limit, script.cached_tokens, script.written_tokens
+            self.body["model"],
+            tokens,
+            script.prompt_tokens,
+            limit,
+            script.cached_tokens,
+            script.written_tokens,
+            tells=script.usage != "omit",
         )
         self.entry.prompt_tokens, self.entry.output_tokens = said.prompt, said.tokens
         if not self.body.get("stream"):

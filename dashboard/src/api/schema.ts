@@ -470,7 +470,7 @@ export interface paths {
         put?: never;
         /**
          * What a request would cost
-         * @description Nothing runs and nothing is set aside; it counts as one of your requests a minute. The field `messages`, `prompt` or `input` says which endpoint the body is for.
+         * @description Nothing runs and nothing is set aside; it counts as one of your requests a minute. What the body is for is seen from it: `prompt` is for completions; `input` for responses where the model is one for chat, and for embeddings where it is one for those; `messages` for chat completions, or for messages where the header `anthropic-version` is there.
          */
         post: operations["quote_v1_quote_post"];
         delete?: never;
@@ -549,6 +549,96 @@ export interface paths {
         post: {
             parameters: {
                 query?: never;
+                header?: {
+                    /** @description The most that the call may cost, in dollars. The limit of the answer is lowered to what that pays for (`x-privaterouter-max-tokens` in the answer says to what); too little for a useful one is a 400. */
+                    "x-privaterouter-max-cost-usd"?: string;
+                    /** @description A call that is repeated with the same key within a day runs and is paid once: the repeated one gets its receipt, or its answer where the API key keeps answers, with `x-privaterouter-replayed: true`. */
+                    "Idempotency-Key"?: string;
+                };
+                path?: never;
+                cookie?: never;
+            };
+            requestBody: {
+                content: {
+                    "application/json": {
+                        model: string;
+                        messages: Record<string, never>[];
+                    } & {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            responses: {
+                /** @description The model's answer. */
+                200: {
+                    headers: {
+                        /** @description What the call cost, where that is known before the headers go out (not when streaming). */
+                        "x-privaterouter-cost-usd"?: string;
+                        /** @description The model that answered, and whose price counts, where it stands in for the one asked for. */
+                        "x-privaterouter-model"?: string;
+                        [name: string]: unknown;
+                    };
+                    content: {
+                        /**
+                         * @example {
+                         *       "id": "chatcmpl-1",
+                         *       "created": 1778826333,
+                         *       "model": "privaterouter/fast",
+                         *       "object": "chat.completion",
+                         *       "choices": [
+                         *         {
+                         *           "index": 0,
+                         *           "message": {
+                         *             "role": "assistant",
+                         *             "content": "Hi there, nice meeting you!"
+                         *           },
+                         *           "finish_reason": "stop"
+                         *         }
+                         *       ],
+                         *       "usage": {
+                         *         "prompt_tokens": 14,
+                         *         "completion_tokens": 9,
+                         *         "total_tokens": 23
+                         *       }
+                         *     }
+                         */
+                        "application/json": Record<string, never>;
+                        /**
+                         * @example data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1778826333,"model":"privaterouter/fast","choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}
+                         *
+                         *     data: [DONE]
+                         */
+                        "text/event-stream": string;
+                    };
+                };
+                default: components["responses"]["Error"];
+            };
+        };
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/playground/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Chat completion as one of your API keys, without its secret
+         * @description `POST /v1/chat/completions` for the dashboard's playground: the same request and answer, streamed or not. It runs as the key that `key_id` names, with the key's limits and models, and is billed and listed like every call of that key.
+         */
+        post: {
+            parameters: {
+                query: {
+                    /** @description Which of your API keys the call runs as. */
+                    key_id: string;
+                };
                 header?: {
                     /** @description The most that the call may cost, in dollars. The limit of the answer is lowered to what that pays for (`x-privaterouter-max-tokens` in the answer says to what); too little for a useful one is a 400. */
                     "x-privaterouter-max-cost-usd"?: string;
@@ -1032,7 +1122,7 @@ export interface components {
              * @default ok
              * @constant
              */
-            status: "ok";
+            status?: "ok";
         };
         /**
          * Key
@@ -1091,13 +1181,13 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /**
              * Status
              * @default active
              * @enum {string}
              */
-            status: "active" | "disabled";
+            status?: "active" | "disabled";
             /** Monthly Limit Usd */
             monthly_limit_usd?: (string | number) | null;
             /**
@@ -1116,7 +1206,7 @@ export interface components {
              * @description Whether answers to calls with an `Idempotency-Key` are kept for a day, for who calls again. False: a repeated call gets a receipt.
              * @default false
              */
-            keeps_answers: boolean;
+            keeps_answers?: boolean;
             /** Expires At */
             expires_at?: string | null;
         };
@@ -1246,7 +1336,7 @@ export interface components {
              * @default list
              * @constant
              */
-            object: "list";
+            object?: "list";
             /** Data */
             data: components["schemas"]["ModelObject"][];
         };
@@ -1262,7 +1352,7 @@ export interface components {
              * @default model
              * @constant
              */
-            object: "model";
+            object?: "model";
             /** Created */
             created: number;
             /**
@@ -1270,7 +1360,7 @@ export interface components {
              * @default privaterouter
              * @constant
              */
-            owned_by: "privaterouter";
+            owned_by?: "privaterouter";
         };
         /**
          * NewKey
@@ -1287,7 +1377,7 @@ export interface components {
              * @default active
              * @enum {string}
              */
-            status: "active" | "disabled";
+            status?: "active" | "disabled";
             /** Monthly Limit Usd */
             monthly_limit_usd?: (string | number) | null;
             /**
@@ -1306,7 +1396,7 @@ export interface components {
              * @description Whether answers to calls with an `Idempotency-Key` are kept for a day, for who calls again. False: a repeated call gets a receipt.
              * @default false
              */
-            keeps_answers: boolean;
+            keeps_answers?: boolean;
             /** Expires At */
             expires_at?: string | null;
         };
@@ -1458,7 +1548,7 @@ export interface components {
              * Reason
              * @default
              */
-            reason: string;
+            reason?: string;
         };
         /**
          * PlanChanged
@@ -1507,7 +1597,7 @@ export interface components {
              * @default quote
              * @constant
              */
-            object: "quote";
+            object?: "quote";
             /**
              * Model
              * @example privaterouter/fast
@@ -1614,7 +1704,7 @@ export interface components {
              * @default bearer
              * @constant
              */
-            token_type: "bearer";
+            token_type?: "bearer";
             user: components["schemas"]["User"];
         };
         /**
@@ -1635,7 +1725,7 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
         };
         /**
          * Summary
@@ -1843,19 +1933,19 @@ export interface components {
              * Name
              * @default
              */
-            name: string;
+            name?: string;
             /**
              * Role
              * @default user
              * @enum {string}
              */
-            role: "user" | "admin";
+            role?: "user" | "admin";
             /**
              * Status
              * @default active
              * @enum {string}
              */
-            status: "active" | "disabled";
+            status?: "active" | "disabled";
         };
         /**
          * UserWithAccount
@@ -1894,7 +1984,7 @@ export interface components {
                 /** @description The field that is meant. */
                 param: string | null;
                 /** @enum {string} */
-                code: "account_not_found" | "admin_required" | "api_key_not_found" | "credits_in_use" | "cross_site_request" | "email_taken" | "endpoint_not_supported" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_credits" | "insufficient_funds" | "internal_error" | "invalid_amount" | "invalid_api_key" | "invalid_body" | "invalid_credentials" | "invalid_email" | "invalid_parameter" | "invalid_password" | "invalid_session" | "key_limit_reached" | "last_admin" | "max_cost_too_low" | "method_not_allowed" | "model_exists" | "model_not_allowed" | "model_not_found" | "not_found" | "plan_not_found" | "rate_limit_exceeded" | "reason_required" | "request_too_large" | "service_unavailable" | "too_many_api_keys" | "unsupported_media_type" | "upstream_failed" | "upstream_not_found" | "upstream_timeout" | "upstream_unavailable" | "upstream_unconfigured" | "usage_not_found" | "user_not_found";
+                code: "account_not_found" | "admin_required" | "api_key_inactive" | "api_key_not_found" | "credits_in_use" | "cross_site_request" | "email_taken" | "endpoint_not_supported" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_credits" | "insufficient_funds" | "internal_error" | "invalid_amount" | "invalid_api_key" | "invalid_body" | "invalid_credentials" | "invalid_email" | "invalid_parameter" | "invalid_password" | "invalid_session" | "key_limit_reached" | "last_admin" | "max_cost_too_low" | "method_not_allowed" | "model_exists" | "model_not_allowed" | "model_not_found" | "not_found" | "plan_not_found" | "rate_limit_exceeded" | "reason_required" | "request_too_large" | "service_unavailable" | "too_many_api_keys" | "unsupported_media_type" | "upstream_failed" | "upstream_not_found" | "upstream_timeout" | "upstream_unavailable" | "upstream_unconfigured" | "usage_not_found" | "user_not_found";
             };
         };
     };
@@ -2561,11 +2651,13 @@ export interface operations {
             query?: never;
             header?: {
                 "x-privaterouter-max-cost-usd"?: string;
+                /** @description With any value, a body with `messages` is one for `/v1/messages`, and errors have Anthropic's shape. Anthropic's clients send it by themselves. */
+                "anthropic-version"?: string;
             };
             path?: never;
             cookie?: never;
         };
-        /** @description The same body as for chat completions, completions or embeddings. */
+        /** @description The same body as for chat completions, completions, embeddings, responses or messages. */
         requestBody: {
             content: {
                 /**

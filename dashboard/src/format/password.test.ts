@@ -5,7 +5,7 @@ test.each(["correct-horse-battery-staple", "Tr0ub4dor&3x", "ñandú-océano"])("
   expect(passwordProblem(password)).toBeNull();
 });
 
-test.each(["password1", "Password2024!", "11111111", "abab1212", "12345678", "qwertyuiop"])(
+test.each(["password1", "Password2024!", "11111111", "12345678", "qwertyuiop"])(
   "%s is among the first guesses",
   (password) => {
     expect(passwordProblem(password)).toContain("guess");

@@ -3,7 +3,8 @@
 export const MIN_PASSWORD = 8;
 export const MAX_PASSWORD = 128;
 
-const OBVIOUS = /^[\W\d_]{0,5}(pass(word)?|letmein|welcome|admin|login|secret|qwert[yz]?|iloveyou|dragon|monkey)[\W\d_]{0,5}$/;
+const OBVIOUS =
+  /^[\W\d_]{0,5}(pass(word)?|letmein|welcome|admin|login|secret|qwert[yz]?|iloveyou|dragon|monkey)[\W\d_]{0,5}$/;
 const REPEATED = /^(.{1,4}?)\1+.{0,3}$/su;
 const RUNS = ["01234567890", "abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm"];
 

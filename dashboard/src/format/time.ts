@@ -20,6 +20,11 @@ export function formatUtc(time: string): string {
   return `${new Date(time).toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
+/** Whether it is over; never, where there is no time. */
+export function isPast(time: string | null, now: Date = new Date()): boolean {
+  return time !== null && new Date(time) <= now;
+}
+
 const STEPS = [
   ["day", 86_400],
   ["hour", 3_600],

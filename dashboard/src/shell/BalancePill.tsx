@@ -1,6 +1,6 @@
-import { Button, Skeleton } from "@mantine/core";
+import { ButtonLink } from "@/components/links";
+import { Skeleton } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { Wallet } from "lucide-react";
 import { balance } from "@/api/account";
 import { formatRoundly, formatUsd, parseUsd } from "@/format/money";
@@ -10,8 +10,7 @@ export function BalancePill() {
   const { data } = useQuery(balance);
   if (!data) return <Skeleton height={30} width={92} radius="xl" />;
   return (
-    <Button
-      component={Link}
+    <ButtonLink
       to="/billing"
       size="xs"
       radius="xl"
@@ -21,6 +20,6 @@ export function BalancePill() {
       className="tabular"
     >
       {formatRoundly(parseUsd(data.balance_usd))}
-    </Button>
+    </ButtonLink>
   );
 }

@@ -1,3 +1,4 @@
+import { MenuLink, NavLinkLink } from "@/components/links";
 import {
   ActionIcon,
   AppShell,
@@ -6,7 +7,6 @@ import {
   Divider,
   Group,
   Menu,
-  NavLink,
   ScrollArea,
   Text,
   Tooltip,
@@ -15,7 +15,7 @@ import {
   useMantineColorScheme,
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { LogOut, Moon, Settings, Sun } from "lucide-react";
 import { useEffect } from "react";
 import { useLogOut, useUser } from "@/api/session";
@@ -84,8 +84,7 @@ export function Shell() {
 
 function Item({ page, current }: { page: Entry; current: boolean }) {
   return (
-    <NavLink
-      component={Link}
+    <NavLinkLink
       to={page.to}
       label={page.label}
       leftSection={<page.icon size={17} strokeWidth={1.8} aria-hidden />}
@@ -143,9 +142,9 @@ function AccountMenu() {
           )}
         </Menu.Label>
         <Menu.Divider />
-        <Menu.Item component={Link} to="/settings" leftSection={<Settings size={15} />}>
+        <MenuLink to="/settings" leftSection={<Settings size={15} />}>
           Settings
-        </Menu.Item>
+        </MenuLink>
         <Menu.Item
           leftSection={<LogOut size={15} />}
           onClick={() => logOut.mutate(undefined, { onSettled: () => void navigate({ to: "/login" }) })}

@@ -1,7 +1,7 @@
-import { Anchor, Button, Modal, PasswordInput, Stack, Text } from "@mantine/core";
+import { AnchorLink } from "@/components/links";
+import { Button, Modal, PasswordInput, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useQueryClient } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { useSyncExternalStore } from "react";
 import { messageOf } from "@/api/errors";
 import { useLogIn, useUser } from "@/api/session";
@@ -46,9 +46,9 @@ export function SignInAgain() {
           <Button type="submit" loading={logIn.isPending}>
             Log in
           </Button>
-          <Anchor component={Link} to="/login" size="sm" onClick={noteSignedIn}>
+          <AnchorLink to="/login" size="sm" onClick={noteSignedIn}>
             Log in as somebody else
-          </Anchor>
+          </AnchorLink>
         </Stack>
       </form>
     </Modal>

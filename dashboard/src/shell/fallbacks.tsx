@@ -1,5 +1,6 @@
-import { Button, Center, Container, Skeleton, Stack, Text, Title } from "@mantine/core";
-import { Link, type ErrorComponentProps, useRouter } from "@tanstack/react-router";
+import { ButtonLink } from "@/components/links";
+import { Center, Container, Skeleton, Stack, Text, Title } from "@mantine/core";
+import { type ErrorComponentProps, useRouter } from "@tanstack/react-router";
 import { ErrorState } from "@/components/states";
 
 /** While a page is on its way. */
@@ -19,9 +20,9 @@ export function NotFound() {
       <Stack align="center" gap="xs">
         <Title order={1}>There is no such page</Title>
         <Text c="dimmed">The address may be mistyped, or the page has moved.</Text>
-        <Button component={Link} to="/dashboard" mt="md">
+        <ButtonLink to="/dashboard" mt="md">
           Go to the dashboard
-        </Button>
+        </ButtonLink>
       </Stack>
     </Center>
   );

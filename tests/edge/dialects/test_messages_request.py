@@ -255,11 +255,12 @@ def test_what_cannot_be_translated_is_refused_by_name(request_: dict[str, Any], 
 
 def test_an_upstream_that_speaks_messages_may_be_asked_for_what_chat_has_not() -> None:
     result = {"type": "tool_result", "tool_use_id": "t", "content": [PNG]}
-    body = ASKED | turn(PNG, result) | {"tools": [{"type": "bash_20250124", "name": "bash"}], "speed": "fast"}
+    body = ASKED | turn(PNG, result) | {"tools": [{"type": "bash_20250124", "name": "bash"}], "output_format": {}}
     inputs = check_messages(dump(body))
     assert (inputs.model, inputs.max_tokens) == ("m", 9)
     assert count_images(inputs.messages) == (2, 2 * len("AAAA"))
     assert bytes(inputs.tools) != b"null"
+    assert bytes(inputs.response_format) != b"null"
 
 
 @pytest.mark.parametrize(

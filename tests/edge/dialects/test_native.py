@@ -217,6 +217,39 @@ def test_a_response_is_counted_and_its_usage_is_read() -> None:
     assert usage_in(ResponsesNative(ABOUT), RESPONSES) == Usage(12, 9, 4, 2)
 
 
+SHELL = {"type": "local_shell_call", "id": "ls_1", "call_id": "c1", "action": {"type": "exec", "command": ["ls", "-l"]}}
+PATCH = {"type": "apply_patch_call", "id": "ap_1", "operation": {"type": "delete_file", "path": "a/long/name.py"}}
+CUSTOM = {"type": "custom_tool_call", "id": "ct_1", "call_id": "c1", "name": "sql", "input": "select 1 from here"}
+
+
+@pytest.mark.parametrize(
+    "item, made",
+    [
+        (SHELL, '{"type":"exec","command":["ls","-l"]}'),
+        (PATCH, '{"type":"delete_file","path":"a/long/name.py"}'),
+        (CUSTOM, "sqlselect 1 from here"),
+    ],
+)
+def test_a_call_that_comes_at_once_is_counted_when_it_is_done(item: dict[str, Any], made: str) -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "response.output_item.added", "output_index": 1, "item": {"type": item["type"]}},
+        {"type": "response.output_item.done", "output_index": 1, "item": item},
+        {"type": "response.completed", "response": COMPLETED | {"output": [item]}},
+    ]
+    beside_name = len(made.removeprefix("sql"))
+    assert counted(ResponsesNative(ABOUT), *events) == (beside_name // 5, ["tool_calls"])
+    assert counted(ResponsesNative(ABOUT), COMPLETED | {"output": [item]}) == (len(made) // 5, ["tool_calls"])
+
+
+def test_a_call_that_came_in_deltas_is_counted_once() -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "response.output_item.added", "output_index": 1, "item": CUSTOM | {"input": ""}},
+        {"type": "response.custom_tool_call_input.delta", "output_index": 1, "delta": CUSTOM["input"]},
+        {"type": "response.output_item.done", "output_index": 1, "item": CUSTOM},
+    ]
+    assert counted(ResponsesNative(ABOUT), *events) == (len("sql" + CUSTOM["input"]) // 5, [])
+
+
 @pytest.mark.parametrize(
     "reason, ours", [("max_output_tokens", "length"), ("content_filter", "content_filter"), (None, "length")]
 )

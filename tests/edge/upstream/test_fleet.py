@@ -9,9 +9,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Model, Snapshot, Upstream
 from edge.upstream.candidates import Candidate
-from edge.upstream.fleet import Figures, Fleet
+from edge.upstream.fleet import RETRY_WAIT_S, Figures, Fleet
 from edge.upstream.members import EJECTION_S, FAILURES, Standing
 from edge.upstream.probes import ProbePace
+from edge.upstream.slots import MovedOn
 from edge.upstream.visits import Outcome, pause_s
 from tests.edge.upstream.world import Clock, model, names, route, snapshot, upstream
 from tests.support.waiting import eventually
@@ -175,16 +176,55 @@ async def test_a_full_upstream_is_passed_over_and_refuses_who_insists() -> None:
     await scene.visit(a, Outcome.SUCCESS)
 
 
+async def test_a_queue_moves_on_when_its_upstream_is_ejected_but_who_has_nowhere_better_stays() -> None:
+    scene = one_and_other(max_in_flight=1, max_queued=9)
+    both = a, b = scene.candidates()
+    await scene.visit(a, Outcome.FAILURE, times=FAILURES - 1)
+    held = await scene.fleet.enter(a)
+    tried: list[list[Candidate]] = [[a], [a, b], [a]]
+    waiting = [asyncio.create_task(scene.fleet.enter(a, both, those)) for those in tried]
+    alone = asyncio.create_task(scene.fleet.enter(a, [a], [a]))
+    await asyncio.sleep(0)
+    assert scene.figures("a").queued == 4
+    held.leave(Outcome.FAILURE)
+    moved = await asyncio.gather(waiting[0], waiting[2], return_exceptions=True)
+    assert [type(one) for one in moved] == [MovedOn, MovedOn]
+    assert scene.fleet.choose(both) is b
+    assert (scene.figures("a").in_flight, scene.figures("a").queued) == (1, 1)
+    # Ejected or not, it serves those in their order.
+    (await waiting[1]).leave(Outcome.NEUTRAL)
+    (await alone).leave(Outcome.NEUTRAL)
+    assert (scene.figures("a").in_flight, scene.figures("a").queued) == (0, 0)
+
+
+async def test_a_queue_stays_where_all_the_others_are_ejected_as_well() -> None:
+    scene = one_and_other(max_in_flight=1)
+    both = a, b = scene.candidates()
+    await scene.visit(b, Outcome.FAILURE, times=FAILURES)
+    await scene.visit(a, Outcome.FAILURE, times=FAILURES - 1)
+    held = await scene.fleet.enter(a)
+    waiting = asyncio.create_task(scene.fleet.enter(a, both, [a]))
+    await asyncio.sleep(0)
+    held.leave(Outcome.FAILURE)
+    assert (scene.figures("a").standing, scene.figures("b").standing) == (Standing.EJECTED, Standing.EJECTED)
+    (await waiting).leave(Outcome.SUCCESS)
+
+
 async def test_retries_end_once_and_are_counted() -> None:
     scene = one_and_other()
     await scene.fleet.start()
-    retries = [scene.fleet.try_retry() for _ in range(4)]
-    assert [retry is not None for retry in retries] == [True, True, True, False]
+    retries = [await scene.fleet.retry() for _ in range(3)]
+    assert None not in retries
+    waiting = asyncio.create_task(scene.fleet.retry())
+    await asyncio.sleep(0)
     assert retries[0] is not None
     with retries[0] as retry:
         retry.end()
-    assert scene.fleet.try_retry() is not None
-    assert scene.fleet.try_retry() is None
+    assert await waiting is not None
+    refused = [asyncio.create_task(scene.fleet.retry()) for _ in range(2)]
+    await asyncio.sleep(0)
+    scene.clock.now_s += RETRY_WAIT_S
+    assert await asyncio.gather(*refused) == [None, None]
     shown = scene.shown()
     assert (shown["edge_upstream_retries_total"], shown["edge_upstream_retries_refused_total"]) == (4, 2)
     await scene.fleet.close()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.errors import EdgeError
-from edge.upstream.slots import Slots
+from edge.upstream.slots import MovedOn, Slots
 from tests.edge.upstream.world import Clock
 
 
@@ -17,9 +17,9 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-def waiting(slots: Slots, order: list[int], number: int, *, wait_s: float = 60) -> asyncio.Task[None]:
+def waiting(slots: Slots, order: list[int], number: int, *, has_better: bool = False) -> asyncio.Task[None]:
     async def wait() -> None:
-        await slots.take(wait_s)
+        await slots.take(60, lambda: has_better)
         order.append(number)
 
     return asyncio.create_task(wait())
@@ -68,6 +68,22 @@ async def test_who_waits_too_long_is_refused_and_leaves_the_queue() -> None:
     assert (slots.in_flight, slots.queued) == (1, 0)
     slots.free(1)
     assert (slots.in_flight, slots.try_take()) == (0, True)
+
+
+async def test_who_has_somewhere_better_to_go_moves_on_and_the_others_keep_their_order() -> None:
+    slots, order = Slots(1, 5, Clock()), list[int]()
+    await slots.take()
+    tasks = [waiting(slots, order, number, has_better=number % 2 == 0) for number in range(4)]
+    await settled()
+    tasks[2].cancel()  # It has not run yet when the others move on.
+    slots.move_on()
+    slots.free(1)
+    await settled()
+    assert isinstance(tasks[0].exception(), MovedOn)
+    assert (tasks[2].cancelled(), slots.in_flight, slots.queued, order) == (True, 1, 1, [1])
+    slots.free(1)
+    await settled()
+    assert order == [1, 3]
 
 
 async def test_a_cancelled_waiter_leaves_the_queue_at_once_and_passes_on_what_it_was_given() -> None:
@@ -136,7 +152,8 @@ async def test_when_to_come_back_follows_from_how_long_requests_take(
     await asyncio.gather(*tasks)
 
 
-STEPS = st.lists(st.tuples(st.sampled_from(["come", "end", "cancel", "resize", "run"]), st.integers(0, 9)), max_size=60)
+KINDS = ["come", "end", "cancel", "resize", "move on", "run"]
+STEPS = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 9)), max_size=60)
 
 
 @settings(max_examples=300, deadline=None)
@@ -153,11 +170,7 @@ async def _live_through(steps: list[tuple[str, int]], limit: int, max_queued: in
     most = limit
 
     async def come(number: int) -> None:
-        if slots.try_take():
-            assert all(turn.done() for turn in slots._queue), "it has overtaken one who waits"
-        else:
-            await slots.take(60)
-            order.append(number)
+        await _come(slots, order, number)
         running.add(number)
 
     for count, (step, number) in enumerate(steps):
@@ -171,6 +184,8 @@ async def _live_through(steps: list[tuple[str, int]], limit: int, max_queued: in
         elif step == "resize":
             slots.resize(number % 3 + 1, max_queued)
             most = max(most, number % 3 + 1)
+        elif step == "move on":
+            slots.move_on()
         elif step == "run":
             await settled()
         assert slots.in_flight <= most
@@ -187,6 +202,14 @@ async def _live_through(steps: list[tuple[str, int]], limit: int, max_queued: in
     assert (slots.in_flight, slots.queued, all(task.done() for task in tasks.values())) == (0, 0, True)
     for task in tasks.values():
         assert task.cancelled() or isinstance(task.exception(), EdgeError | None)
+
+
+async def _come(slots: Slots, order: list[int], number: int) -> None:
+    if slots.try_take():
+        assert all(turn.done() for turn in slots._queue), "it has overtaken one who waits"
+    else:
+        await slots.take(60, lambda: number % 2 == 1)
+        order.append(number)
 
 
 async def _wind_down(slots: Slots, running: set[int]) -> None:

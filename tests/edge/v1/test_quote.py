@@ -36,6 +36,8 @@ from tests.edge.v1.gateway import CALLER, PRICE, Fixed, KnownKeys, OnePlan, Purs
 from tests.edge.v1.test_idempotency import Away
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+RESPONSES, MESSAGES = "/v1/responses", "/v1/messages"
+ANTHROPIC = {"anthropic-version": "2023-06-01"}
 PLAN = Plan(
     "test",
     "test",
@@ -191,6 +193,67 @@ async def test_the_field_says_which_endpoint_is_meant(stage: Stage) -> None:
     embedding = await stage.quote(body(EMBEDDINGS))
     assert (embedding["model"], embedding["output_tokens_most"]) == ("test/embed", 0)
     assert embedding["likely_usd"] == usd(embedding["input_tokens_estimate"] * 100)
+
+
+async def test_a_body_of_responses_is_known_by_its_model(stage: Stage) -> None:
+    items = [{"role": "user", "content": "Hi."}]
+    for given in ("Hi.", items):
+        quote = await stage.quote(body(RESPONSES, input=given, max_output_tokens=400))
+        assert (quote["model"], quote["output_tokens_most"], quote["would_pass"]) == ("test/chat", 400, True)
+    assert (await stage.quote(body(EMBEDDINGS)))["output_tokens_most"] == 0
+    for content, param in (
+        (body(RESPONSES, store=True), "store"),
+        (body(RESPONSES, max_tokens=5), "max_tokens"),
+        (body(RESPONSES, truncation="auto"), "truncation"),
+        (body(EMBEDDINGS, input=items), "input"),
+    ):
+        answer = await stage.post(content)
+        assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    answer = await stage.post(body(RESPONSES, model="test/unknown", input=items))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "model_not_found")
+
+
+async def test_a_body_of_messages_is_known_by_the_header_of_its_clients(stage: Stage) -> None:
+    content = body(MESSAGES, max_tokens=400, system="Be brief.", stop_sequences=["x"])
+    quote = await stage.quote(content, **ANTHROPIC)
+    assert (quote["model"], quote["output_tokens_most"], quote["would_pass"]) == ("test/chat", 400, True)
+    # The system's text is part of the translated prompt, and so is what the dialect adds.
+    assert quote["input_tokens_most"] >= len(json.dumps(content, separators=(",", ":"))) + 10
+    del content["max_tokens"]
+    assert (await stage.quote(content))["output_tokens_most"] == 1000
+    answer = await stage.post(content, **ANTHROPIC)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "max_tokens")
+
+
+@pytest.mark.parametrize(
+    "content, status, code",
+    [
+        ({"model": "test/chat"}, 400, "invalid_body"),
+        ({"model": "test/unknown", "messages": []}, 404, "model_not_found"),
+        (body("/v1/messages", tools=[{"type": "bash_20250124", "name": "bash"}]), 400, "invalid_body"),
+        (body("/v1/responses", store=True), 400, "invalid_body"),
+    ],
+)
+async def test_anthropics_clients_are_told_of_errors_in_their_shape(
+    stage: Stage, content: dict[str, Any], status: int, code: str
+) -> None:
+    answer = await stage.post(content, **ANTHROPIC)
+    told = answer.json()
+    assert (answer.status_code, told["type"], told["error"]["code"]) == (status, "error", code)
+    assert set(told["error"]) == {"type", "message", "code", "param"}
+    answer = await stage.post(content, **ANTHROPIC, authorization="Bearer sk-pr-bad")
+    assert (answer.status_code, answer.json()["error"]["type"]) == (401, "authentication_error")
+
+
+async def test_what_cannot_be_translated_is_quoted_where_an_upstream_speaks_the_dialect(stage: Stage) -> None:
+    content = body(RESPONSES, tools=[{"type": "custom", "name": "sql"}], max_output_tokens=400)
+    answer = await stage.post(content)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tools[0].type")
+    snapshot = stage.catalogue.snapshot
+    native = replace(snapshot.upstreams["default"], dialects=frozenset({"responses"}))
+    stage.catalogue.snapshot = replace(snapshot, upstreams={"default": native})
+    most = len(json.dumps(content, separators=(",", ":"))) + 110
+    assert (await stage.quote(content))["most_usd"] == usd(most * 125 + 400 * 300)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from edge.lookup.catalogue import Route
 from edge.money.records import Record, Status
+from edge.upstream.members import FAILURES
 from tests.edge.v1.conftest import PATIENCE
 from tests.edge.v1.gateway import PRICE, ROUTE, Gateway, model, running_gateway
 from tests.edge.v1.test_stream import events
@@ -40,10 +41,13 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
         }
         upstreams["down"] = snapshot.upstreams["down"]
         upstreams["small"] = replace(upstreams["first"], name="small", max_in_flight=1, max_queued=1)
+        upstreams["narrow"] = replace(upstreams["first"], name="narrow", max_in_flight=1, max_queued=20)
         models = [
             model("test/two", routes=(route("first"), route("second", 1))),
             model("test/down", routes=(route("down"), route("second", 1))),
             model("test/full", routes=(route("small"), route("second", 1))),
+            model("test/queue", routes=(route("narrow"), replace(route("second", 1), first_byte_timeout_s=9.0))),
+            model("test/narrow", routes=(route("narrow"),)),
             model("test/main", routes=(route("first"),), fallback_models=("test/dear",)),
             model("test/dear", routes=(route("third"),), price=DEAR),
             model("test/lost", routes=(route("down"),), fallback_models=("test/also",)),
@@ -125,6 +129,51 @@ async def _in_flight(gateway: Gateway, count: int) -> bool:
     return len(gateway.running) == count
 
 
+async def eject_narrow(gateway: Gateway, *, waiting: int, script: dict[str, Any], **fields: Any) -> list[str]:
+    """Has it fail for the fifth time while others wait for its only slot; their answers."""
+    failing = {"at": {"first": {"status": 500}, "second": FINE}}
+    for _ in range(FAILURES - 1):
+        async with gateway.post(model="test/narrow", script=failing) as response:
+            assert response.status == 502
+
+    async def last() -> None:
+        late = {"at": {"first": {"status": 500, "before_headers_s": 0.8}, "second": FINE}}
+        async with gateway.post(model="test/narrow", script=late) as response:
+            assert response.status == 502
+
+    async def ask() -> str:
+        async with gateway.post(script=script, **fields) as response:
+            assert response.status == 200
+            return (await text_of(response, stream=fields.get("stream", False)))[0]
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(last())
+        await eventually(lambda: _in_flight(gateway, 1), what="the only slot to be taken")
+        asked = [group.create_task(ask()) for _ in range(waiting)]
+    return [task.result() for task in asked]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_waits_for_an_upstream_that_is_ejected_goes_elsewhere_and_is_no_retry(
+    gateway: Gateway, stream: bool
+) -> None:
+    """Twelve at the same time are more than the budget of retries allows."""
+    script = {"at": {"first": {"before_headers_s": 30}, "second": {**FINE, "before_headers_s": 0.9}}}
+    answers = await eject_narrow(gateway, waiting=12, script=script, model="test/queue", stream=stream)
+    assert answers == ["tok tok tok "] * 12
+    served = [record for record in gateway.purse.final if record.status is Status.SUCCESS]
+    moved = [("narrow", 0, "upstream_unavailable"), ("second", 200, "")]
+    assert [attempts(record) for record in served] == [moved] * 12
+    assert {(record.upstream_name, record.cost_nanos) for record in served} == {("second", COST)}
+
+
+async def test_who_waits_for_the_only_upstream_keeps_waiting_when_it_is_ejected(gateway: Gateway) -> None:
+    script = {"at": {"first": FINE}}
+    assert await eject_narrow(gateway, waiting=3, script=script, model="test/narrow") == ["tok tok tok "] * 3
+    served = [record for record in gateway.purse.final if record.status is Status.SUCCESS]
+    assert [(record.upstream_name, attempts(record)) for record in served] == [("narrow", [])] * 3
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("status", [400, 413, 415, 422])
 async def test_a_fault_of_the_request_is_nobody_elses_to_judge(gateway: Gateway, status: int, stream: bool) -> None:
@@ -184,6 +233,25 @@ async def test_a_fall_back_of_a_stream_that_has_begun_is_named_in_its_chunks(gat
         assert "x-privaterouter-model" not in response.headers
         assert await text_of(response, stream=True) == ("tok tok tok ", {"test/dear"})
     assert gateway.purse.final[0].served_model_public_name == "test/dear"
+
+
+async def test_the_head_of_a_stream_waits_for_the_first_piece_where_another_model_may_answer_yet(
+    gateway: Gateway,
+) -> None:
+    script = {"at": {"first": {"tokens": 50, "cut_after_bytes": 0}, "third": FINE}}
+    async with gateway.post(model="test/main", stream=True, script=script) as response:
+        assert response.headers["x-privaterouter-model"] == "test/dear"
+        assert await text_of(response, stream=True) == ("tok tok tok ", {"test/dear"})
+    assert attempts(gateway.purse.final[0]) == [("first", 200, "upstream_failed"), ("third", 200, "")]
+
+
+async def test_a_head_that_waits_for_the_first_piece_goes_out_with_the_first_keep_alive(gateway: Gateway) -> None:
+    """That is due so long after the request, whenever the head of the upstream came."""
+    script = {"at": {"first": {"tokens": 3, "before_headers_s": 0.28, "before_token_s": 0.28}}}
+    async with gateway.post(model="test/main", stream=True, script=script) as response:
+        text = await response.text()
+    assert text.startswith(": keep-alive\n\n")
+    assert (text.count("tok "), text[-8:]) == (3, "[DONE]\n\n")
 
 
 async def test_money_is_held_for_the_dearest_that_may_answer(gateway: Gateway) -> None:

@@ -1,4 +1,5 @@
 import { Paper, Skeleton, Stack, Text, VisuallyHidden } from "@mantine/core";
+import type { ReactNode } from "react";
 import { Bar, BarChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from "recharts";
 import { formatDay } from "@/format/time";
 import { colourOf, type Point, type Series } from "./series";
@@ -23,6 +24,8 @@ export default function BarsByDay({ label, series, points, format, toPlot, forma
     ...Object.fromEntries(series.map(({ name }) => [name, toPlot(point.values[name] ?? 0n)])),
   }));
   const exact = new Map(points.map((point) => [point.day, point]));
+  const legend = ({ active, label: day }: { active?: boolean; label?: unknown }): ReactNode =>
+    active && <Legend series={series} point={exact.get(String(day))} format={format} />;
   return (
     <figure style={{ margin: 0 }} aria-label={label}>
       <div aria-hidden style={{ height }}>
@@ -47,9 +50,7 @@ export default function BarsByDay({ label, series, points, format, toPlot, forma
             <Tooltip
               cursor={{ fill: "var(--mantine-color-default-hover)" }}
               isAnimationActive={false}
-              content={({ active, label: day }) =>
-                active && <Legend series={series} point={exact.get(String(day))} format={format} />
-              }
+              content={legend}
             />
             {series.map(({ name }, index) => (
               <Bar

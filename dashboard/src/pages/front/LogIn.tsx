@@ -1,6 +1,7 @@
-import { Anchor, Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
+import { AnchorLink } from "@/components/links";
+import { Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { Link, useRouter, useSearch } from "@tanstack/react-router";
+import { useRouter, useSearch } from "@tanstack/react-router";
 import { messageOf } from "@/api/errors";
 import { useLogIn } from "@/api/session";
 import { Front } from "@/shell/Front";
@@ -29,9 +30,9 @@ export default function LogIn() {
       subtitle={
         <>
           New here?{" "}
-          <Anchor component={Link} to="/signup" search={next ? { next } : {}} inherit>
+          <AnchorLink to="/signup" search={next ? { next } : {}} inherit>
             Sign up
-          </Anchor>
+          </AnchorLink>
         </>
       }
     >
@@ -41,7 +42,6 @@ export default function LogIn() {
             label="E-mail"
             type="email"
             autoComplete="email"
-            autoFocus
             required
             withAsterisk={false}
             {...form.getInputProps("email")}

@@ -1,6 +1,7 @@
-import { Anchor, Button, List, PasswordInput, Stack, Text, TextInput, ThemeIcon } from "@mantine/core";
+import { AnchorLink } from "@/components/links";
+import { Button, List, PasswordInput, Stack, Text, TextInput, ThemeIcon } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { Link, useRouter, useSearch } from "@tanstack/react-router";
+import { useRouter, useSearch } from "@tanstack/react-router";
 import { Check, Circle } from "lucide-react";
 import { ApiError, messageOf } from "@/api/errors";
 import { useSignUp } from "@/api/session";
@@ -16,7 +17,8 @@ export default function SignUp() {
   const form = useForm({
     initialValues: { name: "", email: "", password: "" },
     validate: {
-      email: (email) => (/^\S+@\S+\.\S+$/.test(email.trim()) ? null : "Give an e-mail address, such as ada@example.com."),
+      email: (email) =>
+        /^\S+@\S+\.\S+$/.test(email.trim()) ? null : "Give an e-mail address, such as ada@example.com.",
       password: passwordProblem,
     },
   });
@@ -42,15 +44,21 @@ export default function SignUp() {
       subtitle={
         <>
           You start with $1.00 of credit, no card needed. Already have an account?{" "}
-          <Anchor component={Link} to="/login" search={next ? { next } : {}} inherit>
+          <AnchorLink to="/login" search={next ? { next } : {}} inherit>
             Log in
-          </Anchor>
+          </AnchorLink>
         </>
       }
     >
       <form onSubmit={submit} noValidate>
         <Stack gap="sm">
-          <TextInput label="Name" description="Optional" autoComplete="name" maxLength={100} {...form.getInputProps("name")} />
+          <TextInput
+            label="Name"
+            description="Optional"
+            autoComplete="name"
+            maxLength={100}
+            {...form.getInputProps("name")}
+          />
           <TextInput
             label="E-mail"
             type="email"
