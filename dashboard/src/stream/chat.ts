@@ -34,12 +34,13 @@ export async function* chatEvents(body: ReadableStream<Uint8Array>): AsyncGenera
     },
   });
   try {
-    while (!whole) {
+    for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- a stream is read piece after piece
       const { done, value } = await reader.read().catch(() => ({ done: true, value: undefined }));
       if (done) break;
       parser.feed(decoder.decode(value, { stream: true }));
       yield* arrived.splice(0);
+      if (whole) break;
     }
     yield { kind: "end", whole };
   } finally {

@@ -1,5 +1,5 @@
 import { Button, Group, Stack, Textarea } from "@mantine/core";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 interface Props {
   label: string;
@@ -13,6 +13,9 @@ interface Props {
 /** A message while it is changed. */
 export function EditText({ label, text, onSave, onCancel, onSend }: Props) {
   const [draft, setDraft] = useState(text);
+  const field = useRef<HTMLTextAreaElement>(null);
+  // Who has just asked for it goes on writing in it.
+  useEffect(() => field.current?.focus(), []);
   const isEmpty = draft.trim() === "";
   return (
     <Stack gap="xs">
@@ -21,7 +24,7 @@ export function EditText({ label, text, onSave, onCancel, onSend }: Props) {
         autosize
         minRows={2}
         maxRows={16}
-        autoFocus
+        ref={field}
         value={draft}
         onChange={(event) => setDraft(event.currentTarget.value)}
         onKeyDown={(event) => event.key === "Escape" && onCancel()}

@@ -14,7 +14,7 @@ export default function Playground() {
   const queries = [useQuery(keys), useQuery(models), useQuery(plans), useQuery(balance)] as const;
   const [keyList, modelList, planList, account] = queries;
   if (keyList.data && modelList.data && planList.data && account.data) {
-    const usable = usableKeys(keyList.data, Date.now());
+    const usable = usableKeys(keyList.data, keyList.dataUpdatedAt);
     const plan = planList.data.find(({ name }) => name === account.data.plan_name);
     if (usable.length > 0) return <Workbench keys={usable} models={modelList.data} plan={plan} />;
     return (
