@@ -41,7 +41,7 @@ export default function BarsByDay({ label, series, points, format, toPlot, forma
               tick={{ fontSize: 11, fill: "var(--mantine-color-dimmed)" }}
             />
             <YAxis
-              width={64}
+              width="auto"
               tickFormatter={formatAxis}
               tickLine={false}
               axisLine={false}
