@@ -1,10 +1,10 @@
-import { Anchor, Text } from "@mantine/core";
+import { Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
 import type { Model } from "@/api/catalogue";
 import { charge } from "@/api/playground";
 import type { Event } from "@/api/usage";
+import { AnchorLink } from "@/components/links";
 import { formatNanos, formatRoundly, formatUsd } from "@/format/money";
 import { formatCount } from "@/format/numbers";
 import { formatDuration } from "@/format/time";
@@ -64,13 +64,9 @@ export function Figures({ answer, model }: { answer: Answer; model: Model | unde
 
 function UsageLink({ requestId, children }: { requestId: string; children: ReactNode }) {
   return (
-    <Anchor
-      inherit
-      title="How the cost came about"
-      renderRoot={(props) => <Link to="/usage" search={{ event: requestId }} {...props} />}
-    >
+    <AnchorLink to="/usage" search={{ event: requestId }} inherit title="How the cost came about">
       {children}
-    </Anchor>
+    </AnchorLink>
   );
 }
 
