@@ -9,18 +9,26 @@ from fastapi.routing import APIRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import frame, health
-from edge.api import admin, auth, billing, catalogue, keys, upstreams, usage
+from edge.api import auth, billing, catalogue, keys, own_account, usage
+from edge.api.admin import audit, models, plans, price_preview, prices, reports, upstreams, users
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
 
 API_ROUTERS = (
     auth.router,
+    own_account.router,
     keys.router,
     billing.router,
     usage.router,
     catalogue.router,
-    admin.router,
+    users.router,
+    models.router,
+    prices.router,
+    price_preview.router,
+    plans.router,
+    audit.router,
+    reports.router,
     upstreams.router,
     health.router,
 )

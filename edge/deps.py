@@ -12,6 +12,7 @@ from edge.limits.throttle import Throttle
 from edge.lookup.catalogue import Catalogue
 from edge.settings import EdgeSettings
 from edge.upstream.fleet import Fleet
+from kit.clock import Clock
 from kit.ids import IdFactory
 
 
@@ -25,6 +26,7 @@ class Deps:
     throttle: Throttle
     tokens: Tokens
     ids: IdFactory
+    clock: Clock
     is_fit: Callable[[], Awaitable[dict[str, bool]]]
     """Parts of this process that must work for it to take traffic, by name."""
     fleet: Fleet | None = None

@@ -128,6 +128,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             throttle=Throttle(buckets),
             tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=clock),
             ids=ids,
+            clock=clock,
             is_fit=is_fit,
             fleet=fleet,
         )

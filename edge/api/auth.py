@@ -19,6 +19,7 @@ from privaterouter.auth.v1 import auth_pb2 as pb
 LOGINS_AN_EMAIL = (10, 300)
 """Attempts, and the seconds they are for. Auth's own hashing costs keep the rest slow."""
 LOGINS_AN_ADDRESS = (100, 300)
+MAX_USER_AGENT_CHARS = 300
 
 router = APIRouter(prefix="/api/auth", tags=["Session"], route_class=JsonRoute)
 
@@ -84,8 +85,11 @@ async def sign_up(body: SignUp, request: Request, response: Response, deps: With
     """Create a user and an account on the plan `free`, and log in."""
     session.refuse_cross_site(request, needs_json=False)
     limit = deps.settings.signups_per_hour
-    await _throttle(deps, "signup-address", address_of(request), limit=limit, window_s=3600)
-    answer = await deps.clients.auth.SignUp(pb.SignUpRequest(email=body.email, password=body.password, name=body.name))
+    await throttle(deps, "signup-address", address_of(request), limit=limit, window_s=3600)
+    wanted = pb.SignUpRequest(
+        email=body.email, password=body.password, name=body.name, user_agent=user_agent_of(request)
+    )
+    answer = await deps.clients.auth.SignUp(wanted)
     return _begin(request, response, deps, Login(answer.user, answer.session))
 
 
@@ -94,11 +98,12 @@ async def log_in(body: Credentials, request: Request, response: Response, deps: 
     """Begin a session; the token is good for an hour."""
     session.refuse_cross_site(request, needs_json=False)
     limit, window_s = LOGINS_AN_ADDRESS
-    await _throttle(deps, "login-address", address_of(request), limit=limit, window_s=window_s)
+    await throttle(deps, "login-address", address_of(request), limit=limit, window_s=window_s)
     limit, window_s = LOGINS_AN_EMAIL
-    await _throttle(deps, "login-email", body.email, limit=limit, window_s=window_s)
+    await throttle(deps, "login-email", body.email, limit=limit, window_s=window_s)
+    wanted = pb.LogInRequest(email=body.email, password=body.password, user_agent=user_agent_of(request))
     try:
-        answer = await deps.clients.auth.LogIn(pb.LogInRequest(email=body.email, password=body.password))
+        answer = await deps.clients.auth.LogIn(wanted)
     except RemoteError as error:
         if error.reason == "INVALID_CREDENTIALS":
             raise EdgeError("invalid_credentials", "The e-mail or the password is wrong.") from None
@@ -129,13 +134,20 @@ def address_of(request: Request) -> str:
     return str(int(address) >> 64) if isinstance(address, IPv6Address) else host
 
 
+def user_agent_of(request: Request) -> str:
+    """What the caller's program calls itself, as far as it can be shown."""
+    given = request.headers.get("user-agent", "")
+    return "".join(filter(str.isprintable, given)).strip()[:MAX_USER_AGENT_CHARS].strip()
+
+
 def _begin(request: Request, response: Response, deps: Deps, login: Login) -> Session:
     token = session.issue(deps, login)
     session.set_cookie(request, response, token)
     return Session(access_token=token, user=User.of(login.user))
 
 
-async def _throttle(deps: Deps, name: str, subject: str, *, limit: int, window_s: int) -> None:
+async def throttle(deps: Deps, name: str, subject: str, *, limit: int, window_s: int) -> None:
+    """Count an attempt; EdgeError rate_limit_exceeded where there were too many."""
     answer = await deps.throttle.check(name, subject, limit=limit, window_s=window_s)
     if not answer.allowed:
         wait_s = max(1, ceil(answer.retry_after_s))

@@ -158,7 +158,7 @@ def unpack(answer: catalog_pb2.GetCatalogResponse) -> Snapshot:
         version=answer.version,
         models={public_name: _model(model, offered) for public_name, model in offered.items()},
         plans={plan.id: _plan(plan) for plan in answer.plans},
-        upstreams={upstream.name: _upstream(upstream) for upstream in answer.upstreams},
+        upstreams={upstream.name: unpack_upstream(upstream) for upstream in answer.upstreams},
     )
 
 
@@ -229,7 +229,8 @@ def _plan(plan: catalog_pb2.Plan) -> Plan:
     )
 
 
-def _upstream(upstream: catalog_pb2.Upstream) -> Upstream:
+def unpack_upstream(upstream: catalog_pb2.Upstream) -> Upstream:
+    """The upstream in an answer."""
     return Upstream(
         name=upstream.name,
         kind=_name(catalog_pb2.UpstreamKind.Name(upstream.kind), "UPSTREAM_KIND_"),

@@ -69,7 +69,10 @@ def document(app: FastAPI, routes: Iterable[APIRoute]) -> Json:
     paths = cast(dict[str, dict[str, Json]], made["paths"])
     paths.update(cast(dict[str, dict[str, Json]], inference.paths()))
     with_session = {(playground.PATH, "post")} | {
-        (route.path, method.lower()) for route in routes if _needs(route.dependant) for method in route.methods or ()
+        (route.path_format, method.lower())
+        for route in routes
+        if _needs(route.dependant)
+        for method in route.methods or ()
     }
     for path, item in paths.items():
         for method, operation in item.items():

@@ -2,13 +2,15 @@
 
 import hashlib
 import hmac
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import NamedTuple
 from uuid import UUID
 
+from kit import audit_log
+from kit.audit_log import Act, Change
 from kit.database import Connection
 from kit.errors import InvalidArgument
 from kit.secrets import derive
@@ -112,35 +114,41 @@ async def require_room(c: Connection, user_id: UUID) -> None:
         raise TooManyApiKeys(f"{MAX_KEYS} API keys are the most: delete one first", limit=str(MAX_KEYS))
 
 
-async def create(c: Connection, new: NewKey, *, digester: Digester, virtual_key_sealed: bytes | None) -> None:
+async def create(c: Connection, new: NewKey, *, digester: Digester, virtual_key_sealed: bytes | None, act: Act) -> None:
     """Stores a key. UserNotFound, TooManyApiKeys."""
     await require_room(c, new.api_key.user_id)
     await store_api_keys.insert_api_key(
         c, new.api_key, secret_digest=digester.digest(new.secret), virtual_key_sealed=virtual_key_sealed
     )
+    details = audit_log.changes({}, {"key_prefix": new.api_key.key_prefix} | _changeable(new.api_key.settings))
+    await _note(c, act, "api_key.created", new.api_key.id, details)
 
 
 async def change(
-    c: Connection, api_key_id: UUID, *, user_id: UUID, new: KeySettings, fields: frozenset[str], now: datetime
+    c: Connection, api_key_id: UUID, *, user_id: UUID, new: KeySettings, fields: frozenset[str], act: Act
 ) -> ApiKey:
     """Takes over the named fields of `new`. ApiKeyNotFound, InvalidArgument."""
-    check(new, fields, now=now)
+    check(new, fields, now=act.time)
     old = await store_api_keys.locked_api_key(c, api_key_id, user_id=user_id)
     if old is None:
         raise ApiKeyNotFound("the user has no API key with this id")
     settings = replace(old.settings, **{field: getattr(new, field) for field in fields})
     await store_api_keys.update_api_key(c, api_key_id, settings)
-    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=api_key_id, now=now)
+    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=api_key_id, now=act.time)
+    if details := audit_log.changes(_changeable(old.settings), _changeable(settings)):
+        await _note(c, act, "api_key.updated", api_key_id, details)
     return replace(old, settings=settings)
 
 
-async def delete(c: Connection, api_key_id: UUID, *, user_id: UUID, now: datetime) -> bool:
+async def delete(c: Connection, api_key_id: UUID, *, user_id: UUID, act: Act) -> bool:
     """Deletes a key for good; answers whether it had a virtual key. ApiKeyNotFound."""
-    had_virtual_key = await store_api_keys.delete_api_key(c, api_key_id, user_id=user_id)
-    if had_virtual_key is None:
+    deleted = await store_api_keys.delete_api_key(c, api_key_id, user_id=user_id)
+    if deleted is None:
         raise ApiKeyNotFound("the user has no API key with this id")
-    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=api_key_id, now=now)
-    return had_virtual_key
+    await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=api_key_id, now=act.time)
+    gone = {"key_prefix": Change(deleted.key_prefix), "name": Change(deleted.name)}
+    await _note(c, act, "api_key.deleted", api_key_id, gone)
+    return deleted.had_virtual_key
 
 
 async def revoke_all(c: Connection, user_id: UUID, *, now: datetime) -> None:
@@ -164,6 +172,14 @@ async def resolve_by_id(c: Connection, api_key_id: UUID, *, user_id: UUID, now: 
     if known is None:
         raise ApiKeyNotFound("the user has no API key with this id")
     return _judge(known, now)
+
+
+async def _note(c: Connection, act: Act, action: str, api_key_id: UUID, details: Mapping[str, Change]) -> None:
+    await audit_log.write(c, "auth", act, action=action, subject_kind="api_key", subject_id=api_key_id, details=details)
+
+
+def _changeable(settings: KeySettings) -> dict[str, object]:
+    return {field: getattr(settings, field) for field in CHANGEABLE}
 
 
 def _judge(known: KnownKey | None, now: datetime) -> Resolved:

@@ -4,7 +4,8 @@ AppError
 └── AuthError
     ├── EmailTaken, InvalidEmail, InvalidPassword    at sign-up; the last two with metadata `field`
     ├── InvalidCredentials, SessionEnded             nobody is logged in
-    ├── UserNotFound, ApiKeyNotFound
+    ├── WrongPassword                                somebody is, who gave another password; metadata `field`
+    ├── UserNotFound, SessionNotFound, ApiKeyNotFound
     ├── TooManyApiKeys                               metadata `limit`
     ├── VirtualKeyRefused                            nothing was stored
     │   └── VirtualKeyUncertain                      one may be made behind our back
@@ -59,6 +60,20 @@ class SessionEnded(AuthError):
 
     code = grpc.StatusCode.UNAUTHENTICATED
     reason = "SESSION_ENDED"
+
+
+class WrongPassword(AuthError):
+    """The present password is another one."""
+
+    code = grpc.StatusCode.INVALID_ARGUMENT
+    reason = "WRONG_PASSWORD"
+
+
+class SessionNotFound(AuthError):
+    """The user has no open session with this id."""
+
+    code = grpc.StatusCode.NOT_FOUND
+    reason = "SESSION_NOT_FOUND"
 
 
 class UserNotFound(AuthError):

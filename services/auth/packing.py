@@ -5,7 +5,9 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from kit import timestamps
+from kit.audit_log import AuditEvent
 from kit.errors import InvalidArgument
+from privaterouter.audit.v1 import audit_pb2
 from privaterouter.auth.v1 import auth_pb2 as pb
 from services.auth.api_keys import Outcome, Resolved
 from services.auth.rows import ApiKey, KeySettings, Revocation, Role, Session, Status, User
@@ -97,6 +99,7 @@ def session_message(session: Session) -> pb.Session:
         user_id=str(session.user_id),
         create_time=timestamps.to_proto(session.create_time),
         expire_time=timestamps.to_proto(session.expire_time),
+        user_agent=session.user_agent,
     )
 
 
@@ -140,4 +143,18 @@ def revocation_message(revocation: Revocation) -> pb.Revocation:
         sequence=revocation.sequence,
         api_key_id=str(revocation.api_key_id) if revocation.api_key_id else "",
         user_id=str(revocation.user_id),
+    )
+
+
+def audit_event_message(event: AuditEvent) -> audit_pb2.AuditEvent:
+    """The event as callers see it."""
+    return audit_pb2.AuditEvent(
+        id=str(event.id),
+        create_time=timestamps.to_proto(event.create_time),
+        actor_id=str(event.actor_id or ""),
+        action=event.action,
+        subject_kind=event.subject_kind,
+        subject_id=event.subject_id,
+        reason=event.reason,
+        details={field: audit_pb2.AuditChange(old=one.old, new=one.new) for field, one in event.details.items()},
     )

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from kit import audit_log
+from kit.audit_log import Act
 from kit.bus import Bus
 from kit.clock import Clock
 from kit.database import Database
@@ -46,6 +48,10 @@ class Parts:
     def relays(self) -> list[Relay]:
         """All outboxes that have somebody to tell."""
         return [self.openings, *((self.virtual.deletions, self.virtual.updates) if self.virtual else ())]
+
+    def act(self, actor_id: str, reason: str = "") -> Act:
+        """What a request does now, for the audit log. InvalidArgument as `audit_log.act`."""
+        return audit_log.act(actor_id, reason, event_id=self.ids(), now=self.clock())
 
     async def announce(self, user_id: UUID, api_key_id: UUID | None = None) -> None:
         """Tells caches of a revocation that is committed."""

@@ -23,14 +23,14 @@ _SALT_BYTES = 16
 T = TypeVar("T")
 
 
-def check(password: str) -> None:
+def check(password: str, *, field: str = "password") -> None:
     """Refuses a password that may not be set, with InvalidPassword."""
     if len(password) < MIN_CHARS:
-        raise InvalidPassword(f"use a password of at least {MIN_CHARS} characters", field="password")
+        raise InvalidPassword(f"use a password of at least {MIN_CHARS} characters", field=field)
     if len(password) > MAX_CHARS:
-        raise InvalidPassword(f"use a password of at most {MAX_CHARS} characters", field="password")
+        raise InvalidPassword(f"use a password of at most {MAX_CHARS} characters", field=field)
     if is_common(password):
-        raise InvalidPassword("this password is among the most common: use one that others don't", field="password")
+        raise InvalidPassword("this password is among the most common: use one that others don't", field=field)
 
 
 class Passwords:

@@ -29,6 +29,7 @@ class Session:
     user_id: UUID
     create_time: datetime
     expire_time: datetime
+    user_agent: str
     end_time: datetime | None = None
 
 
@@ -57,6 +58,15 @@ class ApiKey:
     settings: KeySettings
     create_time: datetime
     last_use_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedKey:
+    """What an API key was."""
+
+    key_prefix: str
+    name: str
+    had_virtual_key: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The auth service's RPCs: unpack, transaction, pack; what others must hear is told after the commit."""
 
+from kit import audit_log
 from kit.errors import InvalidArgument
 from kit.ids import parse_uuid
 from kit.interceptors import Context
@@ -16,17 +17,18 @@ from services.auth import (
     users,
     virtual_keys,
 )
-from services.auth.errors import InvalidCredentials, InvalidEmail
 from services.auth.parts import Parts
 from services.auth.rows import Role, User
+from services.auth.servicer_sessions import SessionsServicer
 from services.auth.servicer_virtual_keys import VirtualKeysServicer
 
 MAX_SECRETS = 1_000
+MAX_USERS = 1_000
 MAX_USES = 10_000
 MAX_REVOCATIONS = 1_000
 
 
-class AuthServicer(VirtualKeysServicer):
+class AuthServicer(SessionsServicer, VirtualKeysServicer):
     """privaterouter.auth.v1.AuthService."""
 
     def __init__(self, parts: Parts) -> None:
@@ -34,36 +36,24 @@ class AuthServicer(VirtualKeysServicer):
         self._database = parts.database
 
     async def SignUp(self, request: pb.SignUpRequest, context: Context) -> pb.SignUpResponse:
+        sessions.check_user_agent(request.user_agent)
         user, password_hash = await self._new_user(request, role="user")
         async with self._database.transaction() as c:
             await users.create(c, user, password_hash=password_hash)
-            session = await sessions.begin(c, user.id, session_id=self._parts.ids(), now=user.create_time)
+            session = await sessions.begin(
+                c, user.id, session_id=self._parts.ids(), user_agent=request.user_agent, now=user.create_time
+            )
         await self._parts.openings.deliver(user.id)
         return pb.SignUpResponse(user=packing.user_message(user), session=packing.session_message(session))
 
     async def CreateUser(self, request: pb.CreateUserRequest, context: Context) -> pb.CreateUserResponse:
         role = packing.role(request.role or pb.USER_ROLE_USER)
+        act = self._parts.act(request.actor_id, request.reason)
         user, password_hash = await self._new_user(request, role=role)
         async with self._database.transaction() as c:
-            await users.create(c, user, password_hash=password_hash)
+            await users.create_for(c, user, password_hash=password_hash, act=act)
         await self._parts.openings.deliver(user.id)
         return pb.CreateUserResponse(user=packing.user_message(user))
-
-    async def LogIn(self, request: pb.LogInRequest, context: Context) -> pb.LogInResponse:
-        found = await self._user_and_hash(request.email)
-        # No connection is held while the password is checked, and nobody is spared the check.
-        is_right = await self._parts.passwords.is_right(request.password, found[1] if found else None)
-        async with self._database.transaction() as c:
-            if not (found and is_right and await store_users.still_active(c, found[0].id)):
-                raise InvalidCredentials("e-mail or password is wrong")
-            session = await sessions.begin(c, found[0].id, session_id=self._parts.ids(), now=self._parts.clock())
-        return pb.LogInResponse(user=packing.user_message(found[0]), session=packing.session_message(session))
-
-    async def LogOut(self, request: pb.LogOutRequest, context: Context) -> pb.LogOutResponse:
-        session_id = parse_uuid(request.session_id, "session_id")
-        async with self._database.transaction() as c:
-            await store_users.end_session(c, session_id, self._parts.clock())
-        return pb.LogOutResponse()
 
     async def GetUser(self, request: pb.GetUserRequest, context: Context) -> pb.GetUserResponse:
         user_id = parse_uuid(request.user_id, "user_id")
@@ -71,44 +61,66 @@ class AuthServicer(VirtualKeysServicer):
             user = await users.get(c, user_id)
         return pb.GetUserResponse(user=packing.user_message(user))
 
-    async def CheckSession(self, request: pb.CheckSessionRequest, context: Context) -> pb.CheckSessionResponse:
-        session_id = parse_uuid(request.session_id, "session_id")
-        async with self._database.reader() as c:
-            session, user = await sessions.check(c, session_id, now=self._parts.clock())
-        return pb.CheckSessionResponse(user=packing.user_message(user), session=packing.session_message(session))
-
     async def ListUsers(self, request: pb.ListUsersRequest, context: Context) -> pb.ListUsersResponse:
         wanted = page(request.limit, request.offset)
         for field, value in (("search", request.search), ("email", request.email)):
             checks.text(field, value, least=0, most=254)
         async with self._database.reader() as c:
-            found, total = await store_users.users_page(c, wanted, search=request.search, email=request.email)
+            found, total = await store_users.users_page(
+                c,
+                wanted,
+                search=request.search,
+                email=request.email,
+                from_time=packing.time(request.from_time, "from_time") if request.HasField("from_time") else None,
+            )
         return pb.ListUsersResponse(users=map(packing.user_message, found), total=total)
+
+    async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:
+        if len(request.user_ids) > MAX_USERS:
+            raise InvalidArgument(f"user_ids must have at most {MAX_USERS} entries", field="user_ids")
+        user_ids = [parse_uuid(user_id, "user_ids") for user_id in request.user_ids]
+        async with self._database.reader() as c:
+            found = await store_users.users_by_ids(c, user_ids)
+        return pb.BatchGetUsersResponse(users=map(packing.user_message, found))
 
     async def UpdateUser(self, request: pb.UpdateUserRequest, context: Context) -> pb.UpdateUserResponse:
         fields = checks.mask(request.update_mask.paths, allowed=users.CHANGEABLE)
         changes = packing.user_changes(request.user, fields)
         user_id = parse_uuid(request.user.id, "user.id")
+        act = self._parts.act(request.actor_id, request.reason)
         async with self._database.transaction() as c:
-            user, revoked = await users.change(c, user_id, changes, now=self._parts.clock())
+            user, revoked = await users.change(c, user_id, changes, act=act)
         if revoked:
             await self._parts.announce(user_id)
         return pb.UpdateUserResponse(user=packing.user_message(user))
 
+    async def ListAuditEvents(self, request: pb.ListAuditEventsRequest, context: Context) -> pb.ListAuditEventsResponse:
+        wanted = page(request.limit, request.offset, maximum=audit_log.MAX_LIMIT)
+        actor_id = parse_uuid(request.actor_id, "actor_id") if request.actor_id else None
+        for field, value in (("subject_id", request.subject_id), ("action", request.action)):
+            checks.text(field, value, least=0, most=254)
+        async with self._database.reader() as c:
+            found, total = await audit_log.events_page(
+                c, "auth", wanted, actor_id=actor_id, subject_id=request.subject_id, action=request.action
+            )
+        return pb.ListAuditEventsResponse(events=map(packing.audit_event_message, found), total=total)
+
     async def CreateApiKey(self, request: pb.CreateApiKeyRequest, context: Context) -> pb.CreateApiKeyResponse:
         parts = self._parts
+        user_id = parse_uuid(request.user_id, "user_id")
         new = api_keys.make(
             packing.key_settings(request),
-            user_id=parse_uuid(request.user_id, "user_id"),
+            user_id=user_id,
             api_key_id=parts.ids(),
             random_bytes=parts.random_bytes,
             now=parts.clock(),
         )
+        act = parts.act(str(user_id))
         if parts.virtual:
-            await self._create_with_virtual_key(new, parts.virtual)
+            await self._create_with_virtual_key(new, parts.virtual, act)
         else:
             async with self._database.transaction() as c:
-                await api_keys.create(c, new, digester=parts.digester, virtual_key_sealed=None)
+                await api_keys.create(c, new, digester=parts.digester, virtual_key_sealed=None, act=act)
         return pb.CreateApiKeyResponse(api_key=packing.api_key_message(new.api_key), secret=new.secret)
 
     async def ListApiKeys(self, request: pb.ListApiKeysRequest, context: Context) -> pb.ListApiKeysResponse:
@@ -125,12 +137,11 @@ class AuthServicer(VirtualKeysServicer):
         new = packing.key_settings(request.api_key)
         user_id = parse_uuid(request.user_id, "user_id")
         api_key_id = parse_uuid(request.api_key.id, "api_key.id")
+        act = self._parts.act(str(user_id))
         async with self._database.transaction() as c:
-            api_key = await api_keys.change(
-                c, api_key_id, user_id=user_id, new=new, fields=fields, now=self._parts.clock()
-            )
+            api_key = await api_keys.change(c, api_key_id, user_id=user_id, new=new, fields=fields, act=act)
             if "monthly_limit_nanos" in fields:
-                await virtual_keys.follow(c, api_key_id, now=self._parts.clock())
+                await virtual_keys.follow(c, api_key_id, now=act.time)
         if self._parts.virtual:
             self._parts.virtual.updates.wake()
         await self._parts.announce(user_id, api_key_id)
@@ -139,10 +150,10 @@ class AuthServicer(VirtualKeysServicer):
     async def DeleteApiKey(self, request: pb.DeleteApiKeyRequest, context: Context) -> pb.DeleteApiKeyResponse:
         user_id = parse_uuid(request.user_id, "user_id")
         api_key_id = parse_uuid(request.api_key_id, "api_key_id")
-        now = self._parts.clock()
+        act = self._parts.act(str(user_id))
         async with self._database.transaction() as c:
-            if await api_keys.delete(c, api_key_id, user_id=user_id, now=now):
-                await virtual_keys.discard(c, api_key_id, now=now)
+            if await api_keys.delete(c, api_key_id, user_id=user_id, act=act):
+                await virtual_keys.discard(c, api_key_id, now=act.time)
         if self._parts.virtual:
             self._parts.virtual.deletions.wake()
         await self._parts.announce(user_id, api_key_id)
@@ -200,11 +211,3 @@ class AuthServicer(VirtualKeysServicer):
         now = self._parts.clock()
         user = User(self._parts.ids(), email, request.name, role=role, status="active", create_time=now)
         return user, password_hash
-
-    async def _user_and_hash(self, email: str) -> tuple[User, str] | None:
-        try:
-            address = users.checked_email(email)
-        except InvalidEmail:
-            return None
-        async with self._database.reader() as c:
-            return await store_users.user_and_hash_by_email(c, address)

@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID
 
+from kit.audit_log import Act
 from kit.errors import AppError
 from kit.ids import parse_uuid
 from kit.interceptors import Context
@@ -67,7 +68,7 @@ class VirtualKeysServicer(AuthServiceServicer):
         # An API key that is gone needs no virtual key any more.
         return True
 
-    async def _create_with_virtual_key(self, new: api_keys.NewKey, virtual: ProxyParts) -> None:
+    async def _create_with_virtual_key(self, new: api_keys.NewKey, virtual: ProxyParts, act: Act) -> None:
         """Asks the proxy between two transactions; whatever fails, no virtual key is left over."""
         parts, api_key = self._parts, new.api_key
         async with parts.database.transaction() as c:
@@ -77,7 +78,7 @@ class VirtualKeysServicer(AuthServiceServicer):
             sealed = await self._sealed_virtual_key(api_key, virtual)
             async with parts.database.transaction() as c:
                 await virtual_keys.keep(c, api_key.id)
-                await api_keys.create(c, new, digester=parts.digester, virtual_key_sealed=sealed)
+                await api_keys.create(c, new, digester=parts.digester, virtual_key_sealed=sealed, act=act)
         except AppError:
             await self._discard(api_key, virtual)
             raise

@@ -8,7 +8,7 @@ from asyncpg import Record
 
 from kit.database import Connection
 from kit.paging import Page
-from services.auth.rows import ApiKey, KeySettings, KnownKey, Revocation
+from services.auth.rows import ApiKey, DeletedKey, KeySettings, KnownKey, Revocation
 
 KEY_COLUMNS = (
     "k.id, k.user_id, k.key_prefix, k.name, k.status, k.monthly_limit_nanos, k.allowed_models, k.rpm_limit,"
@@ -98,14 +98,15 @@ async def update_api_key(c: Connection, api_key_id: UUID, settings: KeySettings)
     )
 
 
-async def delete_api_key(c: Connection, api_key_id: UUID, *, user_id: UUID) -> bool | None:
-    """Deletes the user's key; answers whether it had a virtual key, None where there is no such key."""
-    answer: bool | None = await c.fetchval(
-        "DELETE FROM auth.api_keys WHERE id = $1 AND user_id = $2 RETURNING virtual_key_sealed IS NOT NULL",
+async def delete_api_key(c: Connection, api_key_id: UUID, *, user_id: UUID) -> DeletedKey | None:
+    """Deletes the user's key; None where there is no such key."""
+    row = await c.fetchrow(
+        "DELETE FROM auth.api_keys WHERE id = $1 AND user_id = $2"
+        " RETURNING key_prefix, name, virtual_key_sealed IS NOT NULL",
         api_key_id,
         user_id,
     )
-    return answer
+    return DeletedKey(*row) if row else None
 
 
 async def known_secrets(c: Connection, digests: Sequence[bytes]) -> tuple[dict[bytes, KnownKey], int]:

@@ -19,6 +19,8 @@ from sqlalchemy import (
     text,
 )
 
+from kit.audit_table import audit_events
+
 metadata = MetaData(schema="auth")
 
 
@@ -41,6 +43,13 @@ users = Table(
     CheckConstraint("role IN ('user', 'admin')", name="users_role_check"),
     CheckConstraint("status IN ('active', 'disabled')", name="users_status_check"),
     CheckConstraint("password_hash LIKE '$argon2id$%'", name="users_password_hash_check"),
+    # With the parentheses that PostgreSQL gives it.
+    Index(
+        "users_search_idx",
+        func.lower(text("(email || chr(10)) || name")).label("searched"),
+        postgresql_using="gin",
+        postgresql_ops={"searched": "gin_trgm_ops"},
+    ),
 )
 Index("users_email_key", func.lower(users.c.email), unique=True)
 
@@ -52,7 +61,9 @@ sessions = Table(
     _time("create_time"),
     _time("expire_time"),
     _time("end_time", nullable=True),
+    Column("user_agent", Text, nullable=False, server_default=text("''")),
     CheckConstraint("expire_time > create_time", name="sessions_expire_time_check"),
+    CheckConstraint("char_length(user_agent) <= 300", name="sessions_user_agent_check"),
     Index("sessions_user_id_idx", "user_id", postgresql_where=text("end_time IS NULL")),
 )
 
@@ -124,3 +135,5 @@ virtual_key_deletions = _outbox("virtual_key_deletions", Column("api_key_id", Uu
 
 # API keys whose limit has changed, so that their virtual key's budget has to follow.
 virtual_key_updates = _outbox("virtual_key_updates", Column("api_key_id", Uuid, primary_key=True))
+
+audit_events(metadata)

@@ -6,6 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from kit import timestamps
+from kit.audit_log import AuditEvent
+from privaterouter.audit.v1 import audit_pb2
 from privaterouter.catalog.v1 import catalog_pb2 as pb
 from services.catalog.errors import InvalidPrice, InvalidValue
 from services.catalog.prices import Rates
@@ -224,4 +226,18 @@ def upstream_message(upstream: OpenUpstream) -> pb.Upstream:
         max_in_flight=upstream.max_in_flight,
         max_queued=upstream.max_queued,
         dialects=[_DIALECT_NUMBERS[dialect] for dialect in upstream.dialects],
+    )
+
+
+def audit_event_message(event: AuditEvent) -> audit_pb2.AuditEvent:
+    """An event of the audit log for callers."""
+    return audit_pb2.AuditEvent(
+        id=str(event.id),
+        create_time=timestamps.to_proto(event.create_time),
+        actor_id=str(event.actor_id or ""),
+        action=event.action,
+        subject_kind=event.subject_kind,
+        subject_id=event.subject_id,
+        reason=event.reason,
+        details={field: audit_pb2.AuditChange(old=one.old, new=one.new) for field, one in event.details.items()},
     )

@@ -12,12 +12,13 @@ from services.catalog.rows import Model, Price
 MAX_NANOS_PER_MTOK = 10_000 * 1_000_000_000
 """Ten thousand dollars a million tokens: far beyond any model, and 10 million tokens of it still fit int64."""
 
-_FIELDS = (
+RATES = (
     "input_nanos_per_mtok",
     "cached_input_nanos_per_mtok",
     "cache_write_input_nanos_per_mtok",
     "output_nanos_per_mtok",
 )
+"""What a price consists of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Rates:
 
         What comes out of a cache never costs more than what does not; writing into it may.
         """
-        for field in _FIELDS:
+        for field in RATES:
             rate: int | None = getattr(self, field)
             if rate is not None and not 0 <= rate <= MAX_NANOS_PER_MTOK:
                 raise InvalidPrice(f"{field} must be between 0 and {MAX_NANOS_PER_MTOK}, not {rate}", field=field)

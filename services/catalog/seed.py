@@ -79,10 +79,10 @@ async def seed(
 
 async def _seed_upstream(connection: Connection, wanted: OpenUpstream, *, credentials: Credentials) -> None:
     """Follow the settings in what they describe; limits and dialects are an operator's, as long as the kind stays."""
-    old = await store_upstreams.upstream(connection, wanted.name)
+    old = await upstreams.find(connection, wanted.name, credentials=credentials)
     if old is not None and old.kind is wanted.kind:
         wanted = replace(wanted, max_in_flight=old.max_in_flight, max_queued=old.max_queued, dialects=old.dialects)
-    await upstreams.put(connection, wanted, credentials=credentials)
+    await upstreams.put(connection, wanted, old=old, credentials=credentials)
 
 
 async def _seed_model(

@@ -18,6 +18,8 @@ from sqlalchemy import (
     text,
 )
 
+from kit.audit_table import audit_events
+
 metadata = MetaData(schema="catalog")
 
 state = Table(
@@ -140,3 +142,5 @@ seeded = Table(
     Column("field", Text, primary_key=True),
     Column("value", Text, nullable=False),
 )
+
+audit_events(metadata)

@@ -106,14 +106,38 @@ def _split(address: str) -> SplitResult | None:
     return parts
 
 
-async def put(connection: Connection, upstream: OpenUpstream, *, credentials: Credentials) -> OpenUpstream:
-    """Add the upstream or replace the one of its name; nothing is written where it is stored so already.
+def keep_credential(upstream: OpenUpstream, old: OpenUpstream | None) -> OpenUpstream:
+    """A sound upstream with the credential of the stored one.
+
+    InvalidValue where that would go to another server: who may set an address need not know what is sent there.
+    """
+    if old is None or not old.credential:
+        return replace(upstream, credential="")
+    if _origin(upstream.base_url) != _origin(old.base_url):
+        raise InvalidValue("credential must be given anew for another server", field="credential")
+    return replace(upstream, credential=old.credential)
+
+
+def _origin(address: str) -> tuple[str, str]:
+    parts = urlsplit(address)
+    return parts.scheme, parts.netloc.lower()
+
+
+async def find(connection: Connection, name: str, *, credentials: Credentials) -> OpenUpstream | None:
+    """The stored upstream of that name."""
+    stored = await store_upstreams.upstream(connection, name)
+    return None if stored is None else credentials.open(stored)
+
+
+async def put(
+    connection: Connection, upstream: OpenUpstream, *, old: OpenUpstream | None, credentials: Credentials
+) -> OpenUpstream:
+    """Add the upstream or replace `old`, the one of its name; nothing is written where it is stored so already.
 
     Returns it as stored. Raises InvalidValue.
     """
     upstream = sound(upstream)
-    stored = await store_upstreams.upstream(connection, upstream.name)
-    if stored is None or credentials.open(stored) != upstream:
+    if upstream != old:
         await store_upstreams.upsert_upstream(connection, credentials.seal(upstream))
     return upstream
 

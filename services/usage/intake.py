@@ -12,7 +12,7 @@ from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import store, store_daily, store_outbox, store_workers
 from services.usage.merging import Verdict, counting, judge, overtaken, presume, refused
 from services.usage.records import NonsenseError, Record, parse
-from services.usage.store_daily import DayKey, Sums
+from services.usage.store_daily import DayKey, ModelDayKey, Sums
 from services.usage.store_outbox import Charge
 
 MOST_RECORDS = 5_000
@@ -99,9 +99,9 @@ async def _store(
         await store_outbox.add(connection, charges)
     # Last, because calls of all workers meet at the roll-ups of a busy account.
     if finals:
-        await store_daily.add(connection, _sums(finals))
+        await store_daily.add(connection, *_sums(finals))
     if replaced:
-        await store_daily.subtract(connection, _sums(replaced))
+        await store_daily.subtract(connection, *_sums(replaced))
     return bool(charges)
 
 
@@ -128,14 +128,23 @@ def _charges(finals: Iterable[Record], charged_before: Mapping[UUID, int], now: 
     return charges
 
 
-def _sums(finals: Iterable[Record]) -> dict[DayKey, Sums]:
+def _sums(finals: Iterable[Record]) -> tuple[dict[DayKey, Sums], dict[ModelDayKey, Sums]]:
+    """What these records come to for each account, and for each model that answered."""
     sums: dict[DayKey, Sums] = defaultdict(Sums)
+    models: dict[ModelDayKey, Sums] = defaultdict(Sums)
     for record in finals:
         day = record.start_time.astimezone(UTC).date()
-        part = sums[DayKey(record.account_id, day, record.model_public_name, record.api_key_id)]
-        part.requests += 1
-        part.errors += record.status != "success"
-        part.input_tokens += record.input_tokens
-        part.output_tokens += record.output_tokens
-        part.cost_nanos += record.cost_nanos
-    return sums
+        served = record.served_model_public_name or record.model_public_name
+        for part in (
+            sums[DayKey(record.account_id, day, record.model_public_name, record.api_key_id)],
+            models[ModelDayKey(day, served, record.status != "error", record.worker_id)],
+        ):
+            part.requests += 1
+            part.errors += record.status != "success"
+            part.input_tokens += record.input_tokens
+            part.cached_input_tokens += record.cached_input_tokens
+            part.cache_write_input_tokens += record.cache_write_input_tokens
+            part.output_tokens += record.output_tokens
+            part.reasoning_tokens += record.reasoning_tokens
+            part.cost_nanos += record.cost_nanos
+    return sums, models

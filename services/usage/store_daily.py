@@ -1,7 +1,7 @@
-"""SQL of the daily roll-ups."""
+"""SQL that keeps the daily roll-ups, of each account and of all accounts by model, and sums an account's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
@@ -10,12 +10,24 @@ from kit.database import Connection
 
 
 class DayKey(NamedTuple):
-    """Which roll-up a record belongs to; `day` is the UTC day of its start."""
+    """Which roll-up of an account a record belongs to; `day` is the UTC day of its start."""
 
     account_id: UUID
     day: date
     model_public_name: str
     api_key_id: UUID
+
+
+class ModelDayKey(NamedTuple):
+    """Which roll-up of all accounts a record belongs to.
+
+    The model is the one that answered. Workers have rows of their own, so that they never wait for each other here.
+    """
+
+    day: date
+    model_public_name: str
+    chargeable: bool
+    worker_id: UUID
 
 
 @dataclass(slots=True)
@@ -25,7 +37,10 @@ class Sums:
     requests: int = 0
     errors: int = 0
     input_tokens: int = 0
+    cached_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     cost_nanos: int = 0
 
 
@@ -40,9 +55,14 @@ class Range:
     api_key_id: UUID | None = None
 
 
-_SUMS = "sum(requests)::bigint AS requests, sum(errors)::bigint AS errors,"
-_SUMS += " sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,"
-_SUMS += " sum(cost_nanos)::bigint AS cost_nanos"
+SUMMED = tuple(field.name for field in fields(Sums))
+SUMS = ", ".join(f"sum({name})::bigint AS {name}" for name in SUMMED)
+_TYPES = {
+    **dict.fromkeys(("account_id", "api_key_id", "worker_id"), "uuid"),
+    "day": "date",
+    "model_public_name": "text",
+    "chargeable": "boolean",
+}
 _IN_RANGE = """
     account_id = $1
     AND ($2::date IS NULL OR day >= $2)
@@ -50,61 +70,62 @@ _IN_RANGE = """
     AND ($4::text IS NULL OR model_public_name = $4)
     AND ($5::uuid IS NULL OR api_key_id = $5)
 """
-_UNNEST = """
-    unnest($1::uuid[], $2::date[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[],
-           $9::bigint[])
-    AS new (account_id, day, model_public_name, api_key_id, requests, errors, input_tokens, output_tokens, cost_nanos)
-"""
 
 
-async def add(connection: Connection, sums: Mapping[DayKey, Sums]) -> None:
+def _new(key: tuple[str, ...]) -> str:
+    types = [*(_TYPES[name] for name in key), *("bigint" for _ in SUMMED)]
+    arrays = ", ".join(f"${number}::{type_}[]" for number, type_ in enumerate(types, 1))
+    return f"unnest({arrays}) AS new ({', '.join((*key, *SUMMED))})"
+
+
+def _add(table: str, key: tuple[str, ...]) -> str:
+    columns = ", ".join((*key, *SUMMED))
+    return f"""
+        INSERT INTO usage.{table} AS known ({columns}) SELECT {columns} FROM {_new(key)}
+        ON CONFLICT ({", ".join(key)}) DO UPDATE
+        SET {", ".join(f"{name} = known.{name} + EXCLUDED.{name}" for name in SUMMED)}
+    """
+
+
+def _subtract(table: str, key: tuple[str, ...]) -> str:
+    return f"""
+        UPDATE usage.{table} AS known SET {", ".join(f"{name} = known.{name} - new.{name}" for name in SUMMED)}
+        FROM {_new(key)}
+        WHERE ({", ".join(f"known.{name}" for name in key)}) = ({", ".join(f"new.{name}" for name in key)})
+    """
+
+
+_ADD_DAYS, _SUBTRACT_DAYS = _add("usage_daily", DayKey._fields), _subtract("usage_daily", DayKey._fields)
+_ADD_MODELS, _SUBTRACT_MODELS = _add("model_daily", ModelDayKey._fields), _subtract("model_daily", ModelDayKey._fields)
+
+
+async def add(connection: Connection, sums: Mapping[DayKey, Sums], models: Mapping[ModelDayKey, Sums]) -> None:
     """Adds to the roll-ups, in the one order that lets no two calls wait for each other."""
-    await connection.execute(
-        f"""
-        INSERT INTO usage.usage_daily AS known SELECT * FROM {_UNNEST}
-        ON CONFLICT (account_id, day, model_public_name, api_key_id) DO UPDATE SET
-            requests = known.requests + EXCLUDED.requests,
-            errors = known.errors + EXCLUDED.errors,
-            input_tokens = known.input_tokens + EXCLUDED.input_tokens,
-            output_tokens = known.output_tokens + EXCLUDED.output_tokens,
-            cost_nanos = known.cost_nanos + EXCLUDED.cost_nanos
-        """,
-        *_arrays(sums),
-    )
+    await connection.execute(_ADD_DAYS, *_arrays(sums))
+    await connection.execute(_ADD_MODELS, *_arrays(models))
 
 
-async def subtract(connection: Connection, sums: Mapping[DayKey, Sums]) -> None:
+async def subtract(connection: Connection, sums: Mapping[DayKey, Sums], models: Mapping[ModelDayKey, Sums]) -> None:
     """Takes from roll-ups what an earlier `add` gave."""
-    await connection.execute(
-        f"""
-        UPDATE usage.usage_daily AS known SET
-            requests = known.requests - new.requests,
-            errors = known.errors - new.errors,
-            input_tokens = known.input_tokens - new.input_tokens,
-            output_tokens = known.output_tokens - new.output_tokens,
-            cost_nanos = known.cost_nanos - new.cost_nanos
-        FROM {_UNNEST}
-        WHERE (known.account_id, known.day, known.model_public_name, known.api_key_id)
-            = (new.account_id, new.day, new.model_public_name, new.api_key_id)
-        """,
-        *_arrays(sums),
-    )
+    await connection.execute(_SUBTRACT_DAYS, *_arrays(sums))
+    await connection.execute(_SUBTRACT_MODELS, *_arrays(models))
 
 
-async def sums_by(connection: Connection, column: str, range_: Range) -> dict[str, Sums]:
-    """The sums for each value of a column that has requests, in the order of the values."""
+async def sums_by(connection: Connection, column: str, split: str | None, range_: Range) -> dict[tuple[str, str], Sums]:
+    """The sums for each value of a column, and of a second one, that has requests, in the order of the values."""
+    columns, part = (f"{column}, {split}", f"{split}::text") if split else (column, "''")
     rows = await connection.fetch(
-        f"SELECT {column}::text AS value, {_SUMS} FROM usage.usage_daily WHERE {_IN_RANGE}"
-        f" GROUP BY {column} HAVING sum(requests) > 0 ORDER BY {column}",
+        f"SELECT {column}::text AS value, {part} AS part, {SUMS} FROM usage.usage_daily"
+        f" WHERE {_IN_RANGE} GROUP BY {columns} HAVING sum(requests) > 0 ORDER BY {columns}",
         *_parameters(range_),
     )
-    return {value: Sums(*sums) for value, *sums in rows}
+    return {(value, part): Sums(*sums) for value, part, *sums in rows}
 
 
 async def sums_of(connection: Connection, range_: Range) -> Sums:
     """The sums over all of the range."""
     row = await connection.fetchrow(
-        f"SELECT {_SUMS} FROM usage.usage_daily WHERE {_IN_RANGE} HAVING count(*) > 0", *_parameters(range_)
+        f"SELECT {SUMS} FROM usage.usage_daily WHERE {_IN_RANGE} HAVING count(*) > 0", *_parameters(range_)
     )
     return Sums(*row) if row else Sums()
 
@@ -113,9 +134,9 @@ def _parameters(range_: Range) -> tuple[object, ...]:
     return range_.account_id, range_.from_day, range_.to_day, range_.model_public_name, range_.api_key_id
 
 
-def _arrays(sums: Mapping[DayKey, Sums]) -> list[list[object]]:
+def _arrays(sums: Mapping[DayKey, Sums] | Mapping[ModelDayKey, Sums]) -> list[list[object]]:
     rows = [
-        (*key, part.requests, part.errors, part.input_tokens, part.output_tokens, part.cost_nanos)
+        (*key, *(getattr(part, name) for name in SUMMED))
         for key, part in sorted(sums.items(), key=lambda item: item[0])
     ]
     return [list(column) for column in zip(*rows, strict=True)]

@@ -63,7 +63,13 @@ usage_records = Table(
     Column("cache_write_input_nanos_per_mtok", BigInteger, nullable=False, server_default=text("0")),
     Column("served_model_public_name", Text, nullable=False, server_default=text("''")),
     Column("attempts", JSONB, nullable=False, server_default=text("'[]'")),
-    Index("usage_records_account_idx", "account_id", "request_id", postgresql_where=FINAL),
+    Index(
+        "usage_records_list_idx",
+        "account_id",
+        "request_id",
+        postgresql_include=["start_time", "status", "api_key_id"],
+        postgresql_where=FINAL,
+    ),
     Index("usage_records_api_key_idx", "api_key_id", "request_id", postgresql_where=FINAL),
     Index("usage_records_model_idx", "account_id", "model_public_name", "request_id", postgresql_where=FINAL),
     Index("usage_records_start_time_idx", "account_id", "start_time", postgresql_where=FINAL),
@@ -90,6 +96,27 @@ usage_daily = Table(
     Column("errors", BigInteger, nullable=False),
     Column("input_tokens", BigInteger, nullable=False),
     Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_nanos", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("cache_write_input_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Column("reasoning_tokens", BigInteger, nullable=False, server_default=text("0")),
+    Index("usage_daily_day_idx", "day"),
+)
+
+model_daily = Table(
+    "model_daily",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("model_public_name", Text, primary_key=True),
+    Column("chargeable", Boolean, primary_key=True),
+    Column("worker_id", Uuid, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("errors", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("cache_write_input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
     Column("cost_nanos", BigInteger, nullable=False),
 )
 

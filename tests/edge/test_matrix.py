@@ -42,7 +42,7 @@ class Row:
     admin: int | str
     body: dict[str, Any] | None = None
     fill: dict[str, str] = field(default_factory=dict)
-    query: str = ""
+    query: dict[str, str] = field(default_factory=dict)
 
 
 def public(status: int, body: dict[str, Any] | None = None) -> Row:
@@ -50,16 +50,21 @@ def public(status: int, body: dict[str, Any] | None = None) -> Row:
 
 
 def session(
-    status: int, stranger: int | str, *, admin: int | str = 0, body: dict[str, Any] | None = None, query: str = ""
+    status: int,
+    stranger: int | str,
+    *,
+    admin: int | str = 0,
+    body: dict[str, Any] | None = None,
+    query: dict[str, str] | None = None,
 ) -> Row:
     """For people who have logged in. An admin is as strange to somebody's things as anybody."""
     no = "401 invalid_session"
-    return Row(no, status, stranger, no, admin or stranger, body, query=query)
+    return Row(no, status, stranger, no, admin or stranger, body, query=query or {})
 
 
-def admins(status: int, body: dict[str, Any] | None = None) -> Row:
+def admins(status: int, body: dict[str, Any] | None = None, *, query: dict[str, str] | None = None, **fill: str) -> Row:
     no, forbidden = "401 invalid_session", "403 admin_required"
-    return Row(no, forbidden, forbidden, no, status, body)
+    return Row(no, forbidden, forbidden, no, status, body, fill, query or {})
 
 
 def inference(status: int | str, body: dict[str, Any] | None = None, **fill: str) -> Row:
@@ -72,6 +77,16 @@ NO_KEY, NO_EVENT = "404 api_key_not_found", "404 usage_not_found"
 MESSAGES = [{"role": "user", "content": "Hi."}]
 CHAT = {"model": "privaterouter/fast", "messages": MESSAGES, "max_tokens": 5}
 UNSUPPORTED = "404 endpoint_not_supported"
+# What the models of an installation cost, so that nothing is changed; and one that nobody sees.
+PRICES = {"input_usd_per_mtok": "0.10", "output_usd_per_mtok": "0.30"}
+NEW_MODEL = {
+    "public_name": "new/{number}",
+    "kind": "chat",
+    "status": "disabled",
+    "context_tokens": 100,
+    "routes": [{"upstream_name": "default", "upstream_model": "m"}],
+    "prices": PRICES,
+}
 
 ROWS = {
     "GET /health": public(200),
@@ -84,6 +99,11 @@ ROWS = {
     "POST /api/auth/login": public(200, {"email": "{email}", "password": PASSWORD}),
     "POST /api/auth/logout": session(204, 204),
     "GET /api/auth/me": session(200, 200),
+    "PATCH /api/auth/me": session(200, 200, body={"name": "renamed"}),
+    "POST /api/auth/password": session(204, 204, body={"current_password": PASSWORD, "new_password": PASSWORD}),
+    "GET /api/auth/sessions": session(200, 200),
+    "DELETE /api/auth/sessions": session(204, 204),
+    "DELETE /api/auth/sessions/{session_id}": session(204, "404 session_not_found"),
     "GET /api/keys": session(200, 200),
     "POST /api/keys": session(201, 201, body={"name": "another"}),
     "PATCH /api/keys/{key_id}": session(200, NO_KEY, body={"name": "renamed"}),
@@ -91,17 +111,35 @@ ROWS = {
     "GET /api/billing/balance": session(200, 200),
     "POST /api/billing/topup": session(200, 200, body={"amount_usd": 10}),
     "GET /api/billing/transactions": session(200, 200),
+    "GET /api/billing/transactions/export.csv": session(200, 200),
     "GET /api/usage": session(200, 200),
     "GET /api/usage/summary": session(200, 200),
     "GET /api/usage/export.csv": session(200, 200),
     "GET /api/usage/{request_id}": session(200, NO_EVENT),
-    "POST /api/playground/chat/completions": session(200, NO_KEY, body=CHAT, query="?key_id={key_id}"),
+    "POST /api/playground/chat/completions": session(200, NO_KEY, body=CHAT, query={"key_id": "{key_id}"}),
     "GET /api/admin/users": admins(200),
     "GET /api/admin/users/{user_id}": admins(200),
     "PATCH /api/admin/users/{user_id}": admins(200, {"name": "renamed"}),
+    "GET /api/admin/users/{user_id}/keys": admins(200),
     "POST /api/admin/users/{user_id}/plan": admins(200, {"plan": "starter"}),
     "POST /api/admin/users/{user_id}/credits": admins(200, {"amount_usd": "0.5", "reason": "goodwill"}),
+    "GET /api/admin/models": admins(200),
+    "POST /api/admin/models": admins(201, NEW_MODEL),
+    "PATCH /api/admin/models/{name:path}": admins(200, {"family": "gemma"}, name="privaterouter/fast"),
+    "GET /api/admin/prices": admins(200, query={"model": "privaterouter/fast"}),
+    "POST /api/admin/prices": admins(200, {"model": "privaterouter/fast", "prices": PRICES}),
+    "POST /api/admin/prices/preview": admins(200, {"model": "privaterouter/fast", "prices": PRICES}),
+    "GET /api/admin/plans": admins(200),
+    "PATCH /api/admin/plans/{name}": admins(200, {"rpm": 20}, name="free"),
+    "GET /api/admin/audit-log": admins(200),
     "GET /api/admin/upstreams": admins(200),
+    "GET /api/admin/overview": admins(200),
+    "GET /api/admin/users/{user_id}/usage": admins(200),
+    "GET /api/admin/users/{user_id}/usage/summary": admins(200),
+    "GET /api/admin/users/{user_id}/transactions": admins(200),
+    "GET /api/admin/ledger": admins(200),
+    "GET /api/admin/ledger/totals": admins(200),
+    "PUT /api/admin/upstreams/{name}": admins(200, {"kind": "ollama", "base_url": "http://spare"}, name="spare"),
     "POST /v1/chat/completions": inference(200, CHAT),
     "POST /v1/completions": inference(200, {"model": "privaterouter/fast", "prompt": "Hi.", "max_tokens": 5}),
     "POST /v1/embeddings": inference(200, {"model": "privaterouter/embed", "input": "Hi."}),
@@ -160,9 +198,11 @@ async def stage(services: RunningServices, redis_url: str, tmp_path: Path) -> As
         for name in users:
             await eventually(opened(clients[name]), what="the account")
         created = (await clients["owner"].post("/api/keys", json={"name": "laptop"})).json()
+        (session,) = (await clients["owner"].get("/api/auth/sessions")).json()["items"]
         clients["key"] = await client(authorization=f"Bearer {created['key']}")
         names = {
             "key_id": created["api_key"]["id"],
+            "session_id": session["id"],
             "user_id": users["owner"]["id"],
             "email": users["owner"]["email"],
             "request_id": await used(deps.clients, users["owner"]["id"], created["api_key"]["id"]),
@@ -211,8 +251,9 @@ async def test_everybody_gets_what_is_theirs(stage: Stage, route: str) -> None:
     method, _, path = route.partition(" ")
     for name in ("nobody", "key", "stranger", "admin", "owner"):
         names = stage.names | {"number": f"{next(_numbers)}-{_ids()}"}
-        url = (path.replace(":path}", "}") + row.query).format(**names, **row.fill)
-        answer = await stage.clients[name].request(method, url, json=filled(row.body, names))
+        url = path.replace(":path}", "}").format(**names, **row.fill)
+        query = filled(row.query, names) or None
+        answer = await stage.clients[name].request(method, url, json=filled(row.body, names), params=query)
         expected = getattr(row, name)
         assert said(answer) == (expected if isinstance(expected, str) else str(expected)), f"{name}: {answer.text}"
         assert answer.headers["x-request-id"]

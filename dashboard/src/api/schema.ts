@@ -81,6 +81,74 @@ export interface paths {
         delete?: never;
         options?: never;
         head?: never;
+        /**
+         * Change Me
+         * @description Change your name.
+         */
+        patch: operations["change_me_api_auth_me_patch"];
+        trace?: never;
+    };
+    "/api/auth/password": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Change Password
+         * @description Change your password. All your other sessions end; API keys go on.
+         */
+        post: operations["change_password_api_auth_password_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Sessions
+         * @description Where you are logged in, newest first.
+         */
+        get: operations["list_sessions_api_auth_sessions_get"];
+        put?: never;
+        post?: never;
+        /**
+         * End Other Sessions
+         * @description Log out everywhere else.
+         */
+        delete: operations["end_other_sessions_api_auth_sessions_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/auth/sessions/{session_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End Session
+         * @description Log out somewhere, for good.
+         */
+        delete: operations["end_session_api_auth_sessions__session_id__delete"];
+        options?: never;
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -184,6 +252,26 @@ export interface paths {
          * @description What changed the balance, newest first.
          */
         get: operations["transactions_api_billing_transactions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/billing/transactions/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export
+         * @description All transactions that match, as CSV, newest first.
+         */
+        get: operations["export_api_billing_transactions_export_csv_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -356,6 +444,26 @@ export interface paths {
         patch: operations["change_user_api_admin_users__user_id__patch"];
         trace?: never;
     };
+    "/api/admin/users/{user_id}/keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Keys Of
+         * @description A user's API keys, as the user sees them.
+         */
+        get: operations["list_keys_of_api_admin_users__user_id__keys_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/users/{user_id}/plan": {
         parameters: {
             query?: never;
@@ -396,6 +504,276 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/admin/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Models
+         * @description Every model by name, hidden ones too, with its whole configuration and its present price.
+         */
+        get: operations["models_api_admin_models_get"];
+        put?: never;
+        /**
+         * Add Model
+         * @description Add a model with its price. What is not sent is as `privaterouter admin add-model` has it.
+         */
+        post: operations["add_model_api_admin_models_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/models/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Model
+         * @description Change a model, or hide it. Its price is changed by `POST /api/admin/prices`.
+         */
+        patch: operations["change_model_api_admin_models__name__patch"];
+        trace?: never;
+    };
+    "/api/admin/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Prices
+         * @description The price versions of a model, newest first; the newest 1,000 where there are more.
+         */
+        get: operations["prices_api_admin_prices_get"];
+        put?: never;
+        /**
+         * Set Prices
+         * @description Make new prices the current ones of a model. Prices that are current already make no new version.
+         *
+         *     Requests that are running keep those they began with; other edges follow within two seconds.
+         */
+        post: operations["set_prices_api_admin_prices_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/prices/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Preview Prices
+         * @description Say what the last month, and this one so far, would have cost at these prices. Nothing is changed.
+         */
+        post: operations["preview_prices_api_admin_prices_preview_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/plans": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Plans
+         * @description Every plan. `allowed_models` are those on its list, hidden ones too; none where it allows all.
+         */
+        get: operations["plans_api_admin_plans_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/plans/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Change Plan
+         * @description Change a plan, named by its id. It holds for all accounts on it at once; credit that was granted stays.
+         */
+        patch: operations["change_plan_api_admin_plans__name__patch"];
+        trace?: never;
+    };
+    "/api/admin/audit-log": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Events
+         * @description Who did what, newest first.
+         */
+        get: operations["list_events_api_admin_audit_log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Overview
+         * @description Revenue, calls, tokens and users of the last days.
+         */
+        get: operations["overview_api_admin_overview_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{user_id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * User Usage
+         * @description A user's calls, newest first.
+         */
+        get: operations["user_usage_api_admin_users__user_id__usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{user_id}/usage/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * User Summary
+         * @description Sums over a user's calls by day, model or key.
+         */
+        get: operations["user_summary_api_admin_users__user_id__usage_summary_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{user_id}/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * User Transactions
+         * @description What changed a user's balance, newest first.
+         */
+        get: operations["user_transactions_api_admin_users__user_id__transactions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ledger
+         * @description The transactions of all accounts, newest first.
+         */
+        get: operations["ledger_api_admin_ledger_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/ledger/totals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ledger Totals
+         * @description The balances of the ledger's accounts, in one snapshot.
+         */
+        get: operations["ledger_totals_api_admin_ledger_totals_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/admin/upstreams": {
         parameters: {
             query?: never;
@@ -409,6 +787,29 @@ export interface paths {
          */
         get: operations["upstreams_api_admin_upstreams_get"];
         put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/upstreams/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Set Upstream
+         * @description Add an upstream, or replace the one of this name; what is not sent has its default, but for the credential.
+         *
+         *     Those of the settings (`default`, `embedded-chat`, `embedded-embed`) get kind, address and credential from there
+         *     again at the next start.
+         */
+        put: operations["set_upstream_api_admin_upstreams__name__put"];
         post?: never;
         delete?: never;
         options?: never;
@@ -892,6 +1293,56 @@ export interface components {
             plan_name: string;
         };
         /**
+         * AccountTransaction
+         * @description A transaction and the account that it is of, whose id is the user's.
+         */
+        AccountTransaction: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "charge" | "top_up" | "plan_credit" | "adjustment";
+            /**
+             * Amount Usd
+             * @description Negative where it took.
+             * @example -0.0000041
+             */
+            amount_usd: string;
+            /** Description */
+            description: string;
+            /**
+             * Request Id
+             * @description The call that was charged, or whose charge was corrected.
+             */
+            request_id: string | null;
+            /** Api Key Id */
+            api_key_id: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Account Id */
+            account_id: string;
+            /**
+             * Actor Id
+             * @description The operator of an adjustment or plan change.
+             */
+            actor_id: string | null;
+        };
+        /**
+         * Actor
+         * @description Who did it.
+         */
+        Actor: {
+            /** Id */
+            id: string;
+            /** Email */
+            email: string;
+        };
+        /**
          * Attempt
          * @description One try to have a call served.
          */
@@ -917,6 +1368,44 @@ export interface components {
             duration_ms: number;
         };
         /**
+         * AuditEvent
+         * @description Something that was done.
+         */
+        AuditEvent: {
+            /** Id */
+            id: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** @description Null: an operator at the command line. */
+            actor: components["schemas"]["Actor"] | null;
+            /**
+             * Action
+             * @example user.disabled
+             */
+            action: string;
+            /** Subject Kind */
+            subject_kind: string;
+            /** Subject Id */
+            subject_id: string;
+            /**
+             * Subject Name
+             * @description The e-mail of a user; otherwise the id again.
+             */
+            subject_name: string;
+            /** Reason */
+            reason: string;
+            /**
+             * Details
+             * @description What changed, by the field's name; no secrets.
+             */
+            details: {
+                [key: string]: components["schemas"]["Change"];
+            };
+        };
+        /**
          * Balance
          * @description What an account has.
          */
@@ -933,6 +1422,16 @@ export interface components {
             plan_name: string;
             /** Monthly Quota Tokens */
             monthly_quota_tokens: number | null;
+        };
+        /**
+         * Change
+         * @description A field before and after, as text; null where it had or has no value.
+         */
+        Change: {
+            /** Old */
+            old: string | null;
+            /** New */
+            new: string | null;
         };
         /**
          * CreatedKey
@@ -985,6 +1484,78 @@ export interface components {
         Credited: {
             account: components["schemas"]["Account"];
             transaction: components["schemas"]["Transaction"];
+        };
+        /**
+         * Day
+         * @description One UTC day.
+         */
+        Day: {
+            /** Requests */
+            requests: number;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /**
+             * Day
+             * @example 2026-05-15
+             */
+            day: string;
+            /**
+             * Errors
+             * @description Calls that did not end in success.
+             */
+            errors: number;
+        };
+        /**
+         * Estimate
+         * @description What was used of a model in a span of time, what was charged, and about what these prices would have made.
+         *
+         *     Calls that another model answered are counted there, as they are charged at its price; calls that failed are left
+         *     out. "About", because each call's cost is rounded up by itself, and because not all of a call is always charged.
+         */
+        Estimate: {
+            /**
+             * From Time
+             * Format: date-time
+             */
+            from_time: string;
+            /**
+             * To Time
+             * Format: date-time
+             * @description Not included.
+             */
+            to_time: string;
+            /** Requests */
+            requests: number;
+            /**
+             * Input Tokens
+             * @description Of the prompts, those of the caches included.
+             */
+            input_tokens: number;
+            /** Cached Input Tokens */
+            cached_input_tokens: number;
+            /** Cache Write Input Tokens */
+            cache_write_input_tokens: number;
+            /**
+             * Output Tokens
+             * @description Hidden reasoning included.
+             */
+            output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
+            /**
+             * Charged Usd
+             * @description At the prices of the time.
+             */
+            charged_usd: string;
+            /** Would Cost Usd */
+            would_cost_usd: string;
         };
         /**
          * Event
@@ -1100,10 +1671,22 @@ export interface components {
              * @description Calls that did not end in success.
              */
             errors: number;
-            /** Input Tokens */
+            /**
+             * Input Tokens
+             * @description Cached tokens and those written into a cache included.
+             */
             input_tokens: number;
-            /** Output Tokens */
+            /** Cached Input Tokens */
+            cached_input_tokens: number;
+            /** Cache Write Input Tokens */
+            cache_write_input_tokens: number;
+            /**
+             * Output Tokens
+             * @description Tokens of hidden reasoning included.
+             */
             output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
             /** Cost Usd */
             cost_usd: string;
             /**
@@ -1111,6 +1694,11 @@ export interface components {
              * @description The day, the model's public name, or the key's id.
              */
             group: string;
+            /**
+             * Split
+             * @description What the group is split by, in the same forms. Null: it is not.
+             */
+            split: string | null;
         };
         /**
          * Health
@@ -1167,6 +1755,11 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /**
+             * Spent This Month Usd
+             * @description What it has been charged in this UTC month. Null: that cannot be asked at this moment.
+             */
+            spent_this_month_usd: string | null;
         };
         /**
          * KeyChange
@@ -1233,6 +1826,42 @@ export interface components {
             transactions: components["schemas"]["LedgerTransaction"][] | null;
         };
         /**
+         * LedgerTotals
+         * @description The balance of each kind of account; they sum to 0. House accounts that have paid are below 0.
+         */
+        LedgerTotals: {
+            /**
+             * Customer Usd
+             * @description What users have.
+             */
+            customer_usd: string;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /**
+             * Promo Usd
+             * @description What plans included.
+             */
+            promo_usd: string;
+            /**
+             * Cash Usd
+             * @description What was paid in.
+             */
+            cash_usd: string;
+            /**
+             * Adjustments Usd
+             * @description What operators took, less what they gave.
+             */
+            adjustments_usd: string;
+            /**
+             * Absorbed Usd
+             * @description What users could not pay of their charges.
+             */
+            absorbed_usd: string;
+        };
+        /**
          * LedgerTransaction
          * @description A charge, or a correction of one.
          */
@@ -1273,58 +1902,113 @@ export interface components {
             created_at: string;
         };
         /**
-         * Model
-         * @description An LLM with what it costs, in US dollars per million tokens.
+         * ListedPrice
+         * @description A price version, and whether it is the one that counts.
          */
-        Model: {
+        ListedPrice: {
+            /** Version Id */
+            version_id: string;
             /**
-             * Public Name
-             * @example privaterouter/fast
+             * Input Usd Per Mtok
+             * @example 0.120000
              */
-            public_name: string;
+            input_usd_per_mtok: string;
+            /** Cached Input Usd Per Mtok */
+            cached_input_usd_per_mtok: string | null;
+            /** Cache Write Input Usd Per Mtok */
+            cache_write_input_usd_per_mtok: string | null;
+            /**
+             * Output Usd Per Mtok
+             * @example 0.360000
+             */
+            output_usd_per_mtok: string;
+            /**
+             * Effective At
+             * Format: date-time
+             */
+            effective_at: string;
+            /** Is Current */
+            is_current: boolean;
+        };
+        /**
+         * ModelChange
+         * @description What to change of a model: only the fields that are sent. Lists are replaced as a whole.
+         * @example {
+         *       "reason": "no longer served",
+         *       "status": "disabled"
+         *     }
+         */
+        ModelChange: {
             /**
              * Upstream Model
-             * @example gemma4:latest
+             * @description The model behind it, for people to read.
+             * @default
              */
-            upstream_model: string;
-            /** Family */
-            family: string;
+            upstream_model?: string;
             /**
-             * Kind
+             * Family
+             * @default
+             */
+            family?: string;
+            /**
+             * Status
+             * @default active
              * @enum {string}
              */
-            kind: "chat" | "embedding";
-            /** Context Tokens */
-            context_tokens: number;
-            /** Max Output Tokens */
-            max_output_tokens: number;
+            status?: "active" | "disabled";
+            /**
+             * Context Tokens
+             * @description Of prompt and output together.
+             * @default 8192
+             */
+            context_tokens?: number;
+            /**
+             * Max Output Tokens
+             * @description Of one answer; 0 for embeddings.
+             * @default 0
+             */
+            max_output_tokens?: number;
             /**
              * Dimensions
              * @description Size of an embedding. Null: no embeddings, or not known.
              */
-            dimensions: number | null;
+            dimensions?: number | null;
             /**
-             * Input Usd Per Mtok
-             * @example 0.100000
+             * Template Tokens
+             * @description What the chat template adds to a prompt at most.
+             * @default 0
              */
-            input_usd_per_mtok: string;
+            template_tokens?: number;
             /**
-             * Cached Input Usd Per Mtok
-             * @description Of prompt tokens that the model's server had in its cache.
-             * @example 0.100000
+             * Tools Tokens
+             * @description What tools and formats add beyond their own bytes at most.
+             * @default 0
              */
-            cached_input_usd_per_mtok: string;
+            tools_tokens?: number;
             /**
-             * Cache Write Input Usd Per Mtok
-             * @description Of prompt tokens that it wrote into its cache.
-             * @example 0.100000
+             * Image Tokens
+             * @description What one image counts at most.
+             * @default 0
              */
-            cache_write_input_usd_per_mtok: string;
+            image_tokens?: number;
             /**
-             * Output Usd Per Mtok
-             * @example 0.300000
+             * Sticky
+             * @description What keeps requests on the same route. Null: nothing.
              */
-            output_usd_per_mtok: string;
+            sticky?: ("prompt_prefix" | "user") | null;
+            /**
+             * Fallback Models
+             * @description Models that answer in its place, each at its own price.
+             */
+            fallback_models?: string[];
+            /** Routes */
+            routes?: components["schemas"]["Route"][];
+            /**
+             * Reason
+             * @description Why, for the audit log.
+             * @default
+             */
+            reason?: string;
         };
         /**
          * ModelList
@@ -1400,6 +2084,324 @@ export interface components {
             /** Expires At */
             expires_at?: string | null;
         };
+        /**
+         * NewModel
+         * @description A model to add. Plans that allow all models allow it at once.
+         * @example {
+         *       "context_tokens": 32768,
+         *       "kind": "chat",
+         *       "prices": {
+         *         "input_usd_per_mtok": "0.02",
+         *         "output_usd_per_mtok": "0.05"
+         *       },
+         *       "public_name": "privaterouter/small",
+         *       "routes": [
+         *         {
+         *           "upstream_model": "qwen3:0.6b",
+         *           "upstream_name": "default"
+         *         }
+         *       ]
+         *     }
+         */
+        NewModel: {
+            /**
+             * Upstream Model
+             * @description The model behind it, for people to read.
+             * @default
+             */
+            upstream_model?: string;
+            /**
+             * Family
+             * @default
+             */
+            family?: string;
+            /**
+             * Status
+             * @default active
+             * @enum {string}
+             */
+            status?: "active" | "disabled";
+            /**
+             * Context Tokens
+             * @description Of prompt and output together.
+             */
+            context_tokens: number;
+            /**
+             * Max Output Tokens
+             * @description Of one answer; 0 for embeddings.
+             * @default 0
+             */
+            max_output_tokens?: number;
+            /**
+             * Dimensions
+             * @description Size of an embedding. Null: no embeddings, or not known.
+             */
+            dimensions?: number | null;
+            /**
+             * Template Tokens
+             * @description What the chat template adds to a prompt at most.
+             * @default 0
+             */
+            template_tokens?: number;
+            /**
+             * Tools Tokens
+             * @description What tools and formats add beyond their own bytes at most.
+             * @default 0
+             */
+            tools_tokens?: number;
+            /**
+             * Image Tokens
+             * @description What one image counts at most.
+             * @default 0
+             */
+            image_tokens?: number;
+            /**
+             * Sticky
+             * @description What keeps requests on the same route. Null: nothing.
+             */
+            sticky?: ("prompt_prefix" | "user") | null;
+            /**
+             * Fallback Models
+             * @description Models that answer in its place, each at its own price.
+             */
+            fallback_models?: string[];
+            /** Routes */
+            routes: components["schemas"]["Route"][];
+            /**
+             * Reason
+             * @description Why, for the audit log.
+             * @default
+             */
+            reason?: string;
+            /** Public Name */
+            public_name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            prices: components["schemas"]["NewPrices"];
+        };
+        /**
+         * NewPrices
+         * @description Prices to give to a model, in US dollars for a million tokens; null: as input.
+         * @example {
+         *       "input_usd_per_mtok": "0.12",
+         *       "output_usd_per_mtok": "0.36"
+         *     }
+         */
+        NewPrices: {
+            /**
+             * Input Usd Per Mtok
+             * @example 10.00
+             * @example 10
+             */
+            input_usd_per_mtok: string | number;
+            /**
+             * Cached Input Usd Per Mtok
+             * @description Of prompt tokens that come out of a cache.
+             */
+            cached_input_usd_per_mtok?: (string | number) | null;
+            /**
+             * Cache Write Input Usd Per Mtok
+             * @description Of prompt tokens written into a cache.
+             */
+            cache_write_input_usd_per_mtok?: (string | number) | null;
+            /**
+             * Output Usd Per Mtok
+             * @description 0 for embeddings.
+             * @example 10.00
+             * @example 10
+             */
+            output_usd_per_mtok: string | number;
+        };
+        /**
+         * NewUpstream
+         * @description An upstream to add, or to put in the place of the one of its name.
+         * @example {
+         *       "base_url": "http://ollama-2:11434",
+         *       "dialects": [],
+         *       "kind": "ollama",
+         *       "max_in_flight": 8
+         *     }
+         */
+        NewUpstream: {
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "openai" | "ollama" | "litellm";
+            /**
+             * Base Url
+             * @description Where it is; with or without `/v1`.
+             */
+            base_url: string;
+            /**
+             * Credential
+             * @description The bearer token that it wants. Null: none. Not sent: it keeps the one that it has, unless it moves to another server: a stored credential is never sent elsewhere.
+             */
+            credential?: string | null;
+            /**
+             * Virtual Keys
+             * @description For LiteLLM: whether each API key has a virtual key there.
+             * @default false
+             */
+            virtual_keys?: boolean;
+            /**
+             * Max In Flight
+             * @description Requests that one edge sends it at the same time. Null: no limit.
+             */
+            max_in_flight?: number | null;
+            /**
+             * Max Queued
+             * @description Requests that may wait in one edge beyond that. Null: as many as may run.
+             */
+            max_queued?: number | null;
+            /**
+             * Dialects
+             * @description What it speaks beside OpenAI's chat completions.
+             */
+            dialects?: ("messages" | "responses")[];
+            /**
+             * Reason
+             * @description Why, for the audit log.
+             * @default
+             */
+            reason?: string;
+        };
+        /**
+         * OpenSession
+         * @description A session that is in force.
+         */
+        OpenSession: {
+            /** Id */
+            id: string;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Expires At
+             * Format: date-time
+             */
+            expires_at: string;
+            /**
+             * Is Current
+             * @description Whether it is the one that asks.
+             */
+            is_current: boolean;
+            /**
+             * User Agent
+             * @description What the program that began it called itself; may be empty.
+             */
+            user_agent: string;
+        };
+        /**
+         * Overview
+         * @description How the whole is doing: sums over whole UTC days, the last of which goes on.
+         */
+        Overview: {
+            /** Requests */
+            requests: number;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Days */
+            days: number;
+            /**
+             * First Day
+             * @example 2026-05-15
+             */
+            first_day: string;
+            /**
+             * Last Day
+             * @example 2026-05-15
+             */
+            last_day: string;
+            /**
+             * Errors
+             * @description Calls that did not end in success.
+             */
+            errors: number;
+            /**
+             * Credits Sold Usd
+             * @description Top-ups.
+             */
+            credits_sold_usd: string;
+            /**
+             * Credits Granted Usd
+             * @description Included credits of plans, and what operators gave, but no corrections of charges.
+             */
+            credits_granted_usd: string;
+            /**
+             * Active Users
+             * @description Users who made calls.
+             */
+            active_users: number;
+            /** New Users */
+            new_users: number;
+            /**
+             * By Day
+             * @description Every day, also those without calls.
+             */
+            by_day: components["schemas"]["Day"][];
+            /**
+             * Top Models
+             * @description The ten that were charged most for.
+             */
+            top_models: components["schemas"]["TopModel"][];
+            /**
+             * Top Users
+             * @description The ten who were charged most.
+             */
+            top_users: components["schemas"]["TopUser"][];
+        };
+        /**
+         * OwnChange
+         * @description What to change of oneself.
+         * @example {
+         *       "name": "Alice"
+         *     }
+         */
+        OwnChange: {
+            /** Name */
+            name: string;
+        };
+        /** Page[AccountTransaction] */
+        Page_AccountTransaction_: {
+            /** Items */
+            items: components["schemas"]["AccountTransaction"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
+        /** Page[AuditEvent] */
+        Page_AuditEvent_: {
+            /** Items */
+            items: components["schemas"]["AuditEvent"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
         /** Page[Event] */
         Page_Event_: {
             /** Items */
@@ -1428,10 +2430,24 @@ export interface components {
             /** Offset */
             offset: number;
         };
-        /** Page[Model] */
-        Page_Model_: {
+        /** Page[ListedPrice] */
+        Page_ListedPrice_: {
             /** Items */
-            items: components["schemas"]["Model"][];
+            items: components["schemas"]["ListedPrice"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
+        /** Page[OpenSession] */
+        Page_OpenSession_: {
+            /** Items */
+            items: components["schemas"]["OpenSession"][];
             /**
              * Total
              * @description How many there are in all.
@@ -1499,6 +2515,20 @@ export interface components {
             offset: number;
         };
         /**
+         * PasswordChange
+         * @description The password that is in force, and the one from now on.
+         * @example {
+         *       "current_password": "correct-horse-battery-staple",
+         *       "new_password": "another-horse-battery-staple"
+         *     }
+         */
+        PasswordChange: {
+            /** Current Password */
+            current_password: string;
+            /** New Password */
+            new_password: string;
+        };
+        /**
          * Plan
          * @description What an account may use, and how much of it.
          */
@@ -1563,6 +2593,98 @@ export interface components {
             granted_usd: string;
         };
         /**
+         * PlanSettings
+         * @description What to change of a plan: only the fields that are sent; null takes a limit away.
+         * @example {
+         *       "reason": "more machines",
+         *       "rpm": 60,
+         *       "tpm": 40000
+         *     }
+         */
+        PlanSettings: {
+            /**
+             * Name
+             * @default
+             */
+            name?: string;
+            /**
+             * Monthly Usd
+             * @default 0
+             * @example 10.00
+             * @example 10
+             */
+            monthly_usd?: string | number;
+            /**
+             * Included Credits Usd
+             * @description Granted once a month, from the next time on.
+             * @default 0
+             * @example 10.00
+             * @example 10
+             */
+            included_credits_usd?: string | number;
+            /**
+             * Rpm
+             * @description Inference calls a minute, over all keys of an account.
+             * @default 1
+             */
+            rpm?: number;
+            /**
+             * Tpm
+             * @description Tokens a minute, over all keys.
+             */
+            tpm?: number | null;
+            /**
+             * Max In Flight
+             * @description Inference calls at the same time, over all keys.
+             */
+            max_in_flight?: number | null;
+            /**
+             * All Models
+             * @description Whether it allows every model, also those added later.
+             * @default false
+             */
+            all_models?: boolean;
+            /**
+             * Allowed Models
+             * @description The models that it allows, unless it allows all.
+             */
+            allowed_models?: string[];
+            /**
+             * Monthly Quota Tokens
+             * @description Tokens a month.
+             */
+            monthly_quota_tokens?: number | null;
+            /**
+             * Reason
+             * @description Why, for the audit log.
+             * @default
+             */
+            reason?: string;
+        };
+        /**
+         * PriceChange
+         * @description The prices to give to a model from now on.
+         * @example {
+         *       "model": "privaterouter/fast",
+         *       "prices": {
+         *         "input_usd_per_mtok": "0.12",
+         *         "output_usd_per_mtok": "0.36"
+         *       },
+         *       "reason": "electricity"
+         *     }
+         */
+        PriceChange: {
+            /** Model */
+            model: string;
+            prices: components["schemas"]["NewPrices"];
+            /**
+             * Reason
+             * @description Why, for the audit log.
+             * @default
+             */
+            reason?: string;
+        };
+        /**
          * PriceLine
          * @description One class of tokens of a call; the lines' amounts add up to the call's cost before limits.
          */
@@ -1586,6 +2708,57 @@ export interface components {
              * @description Tokens times price, not rounded.
              */
             exact_usd: string;
+        };
+        /**
+         * PricePreview
+         * @description The last whole month (UTC), and this month so far.
+         */
+        PricePreview: {
+            last_month: components["schemas"]["Estimate"];
+            this_month: components["schemas"]["Estimate"];
+        };
+        /**
+         * PriceVersion
+         * @description What a model costs from some time on, in US dollars for a million tokens; null: as input. It never changes.
+         */
+        PriceVersion: {
+            /** Version Id */
+            version_id: string;
+            /**
+             * Input Usd Per Mtok
+             * @example 0.120000
+             */
+            input_usd_per_mtok: string;
+            /** Cached Input Usd Per Mtok */
+            cached_input_usd_per_mtok: string | null;
+            /** Cache Write Input Usd Per Mtok */
+            cache_write_input_usd_per_mtok: string | null;
+            /**
+             * Output Usd Per Mtok
+             * @example 0.360000
+             */
+            output_usd_per_mtok: string;
+            /**
+             * Effective At
+             * Format: date-time
+             */
+            effective_at: string;
+        };
+        /**
+         * PricesToTry
+         * @description The prices to try on a model.
+         * @example {
+         *       "model": "privaterouter/fast",
+         *       "prices": {
+         *         "input_usd_per_mtok": "0.12",
+         *         "output_usd_per_mtok": "0.36"
+         *       }
+         *     }
+         */
+        PricesToTry: {
+            /** Model */
+            model: string;
+            prices: components["schemas"]["NewPrices"];
         };
         /**
          * Quote
@@ -1693,6 +2866,51 @@ export interface components {
             rounded_usd: string;
         };
         /**
+         * Route
+         * @description Where a model is served. Time limits are milliseconds; null: the default.
+         */
+        Route: {
+            /** Upstream Name */
+            upstream_name: string;
+            /**
+             * Upstream Model
+             * @description The model's name there.
+             */
+            upstream_model: string;
+            /**
+             * Weight
+             * @description Share of the requests among routes of the same position.
+             * @default 1
+             */
+            weight?: number;
+            /**
+             * Position
+             * @description Higher ones are used when all lower ones are unhealthy.
+             * @default 0
+             */
+            position?: number;
+            /**
+             * Connect Timeout Ms
+             * @description To make a connection. Default: 5,000.
+             */
+            connect_timeout_ms?: number | null;
+            /**
+             * First Byte Timeout Ms
+             * @description To the head of the answer. Default: 300,000.
+             */
+            first_byte_timeout_ms?: number | null;
+            /**
+             * Idle Timeout Ms
+             * @description Of silence in an answer. Default: 120,000.
+             */
+            idle_timeout_ms?: number | null;
+            /**
+             * Total Timeout Ms
+             * @description Of a whole request. Default: 3,600,000.
+             */
+            total_timeout_ms?: number | null;
+        };
+        /**
          * Session
          * @description A session's token, which the cookie `pr_session` carries as well.
          */
@@ -1737,6 +2955,8 @@ export interface components {
              * @enum {string}
              */
             group_by: "day" | "model" | "key";
+            /** Split By */
+            split_by: ("day" | "model" | "key") | null;
             /** Items */
             items: components["schemas"]["Group"][];
             totals: components["schemas"]["Sums"];
@@ -1753,10 +2973,22 @@ export interface components {
              * @description Calls that did not end in success.
              */
             errors: number;
-            /** Input Tokens */
+            /**
+             * Input Tokens
+             * @description Cached tokens and those written into a cache included.
+             */
             input_tokens: number;
-            /** Output Tokens */
+            /** Cached Input Tokens */
+            cached_input_tokens: number;
+            /** Cache Write Input Tokens */
+            cache_write_input_tokens: number;
+            /**
+             * Output Tokens
+             * @description Tokens of hidden reasoning included.
+             */
             output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
             /** Cost Usd */
             cost_usd: string;
         };
@@ -1772,6 +3004,25 @@ export interface components {
             input_tokens: number;
         };
         /**
+         * TopModel
+         * @description A model; a call is that of the model that answered it.
+         */
+        TopModel: {
+            /** Requests */
+            requests: number;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Model */
+            model: string;
+        };
+        /**
          * TopUp
          * @description How much to add: 10, 25, 50, 100 or 500 dollars.
          * @example {
@@ -1785,6 +3036,23 @@ export interface components {
              * @example 10
              */
             amount_usd: string | number;
+        };
+        /**
+         * TopUser
+         * @description A user whose calls were charged most.
+         */
+        TopUser: {
+            /** User Id */
+            user_id: string;
+            /**
+             * Email
+             * @description Null: it cannot be told at this moment.
+             */
+            email: string | null;
+            /** Requests */
+            requests: number;
+            /** Revenue Usd */
+            revenue_usd: string;
         };
         /**
          * Transaction
@@ -1824,17 +3092,22 @@ export interface components {
          * @description A server that models are served by, and what one edge has seen of it since that edge was started.
          * @example {
          *       "address": "ollama-2:11434",
+         *       "base_url": "http://ollama-2:11434",
+         *       "dialects": [],
          *       "ejected_for_s": 28,
          *       "ejections": 1,
          *       "failed_probes": 2,
          *       "failures": 0,
+         *       "has_credential": false,
          *       "in_flight": 0,
          *       "kind": "ollama",
          *       "latency_ms": 412,
          *       "max_in_flight": 8,
+         *       "max_queued": 8,
          *       "name": "ollama-2",
          *       "queued": 0,
-         *       "status": "ejected"
+         *       "status": "ejected",
+         *       "virtual_keys": false
          *     }
          */
         Upstream: {
@@ -1842,6 +3115,33 @@ export interface components {
             name: string;
             /** Kind */
             kind: string;
+            /**
+             * Base Url
+             * @description Where it is, without `/v1`.
+             */
+            base_url: string;
+            /** Has Credential */
+            has_credential: boolean;
+            /**
+             * Virtual Keys
+             * @description Whether each API key has a virtual key there.
+             */
+            virtual_keys: boolean;
+            /**
+             * Max In Flight
+             * @description The most that one edge has running there. Null: no limit.
+             */
+            max_in_flight: number | null;
+            /**
+             * Max Queued
+             * @description The most that wait in one edge beyond that. Null: none waits.
+             */
+            max_queued: number | null;
+            /**
+             * Dialects
+             * @description What it speaks beside OpenAI's chat completions.
+             */
+            dialects: string[];
             /**
              * Address
              * @description Host and port.
@@ -1869,11 +3169,6 @@ export interface components {
              */
             queued: number;
             /**
-             * Max In Flight
-             * @description The most that one edge has running there. Null: no limit.
-             */
-            max_in_flight: number | null;
-            /**
              * Failures
              * @description Failed requests in a row.
              */
@@ -1893,6 +3188,53 @@ export interface components {
              * @description Seconds for which it will yet be passed over.
              */
             ejected_for_s: number | null;
+        };
+        /**
+         * UpstreamSettings
+         * @description A server that models are served by, but for its credential, which nobody gets to see.
+         * @example {
+         *       "base_url": "http://ollama-2:11434",
+         *       "dialects": [],
+         *       "has_credential": false,
+         *       "kind": "ollama",
+         *       "max_in_flight": 8,
+         *       "max_queued": 8,
+         *       "name": "ollama-2",
+         *       "virtual_keys": false
+         *     }
+         */
+        UpstreamSettings: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string;
+            /**
+             * Base Url
+             * @description Where it is, without `/v1`.
+             */
+            base_url: string;
+            /** Has Credential */
+            has_credential: boolean;
+            /**
+             * Virtual Keys
+             * @description Whether each API key has a virtual key there.
+             */
+            virtual_keys: boolean;
+            /**
+             * Max In Flight
+             * @description The most that one edge has running there. Null: no limit.
+             */
+            max_in_flight: number | null;
+            /**
+             * Max Queued
+             * @description The most that wait in one edge beyond that. Null: none waits.
+             */
+            max_queued: number | null;
+            /**
+             * Dialects
+             * @description What it speaks beside OpenAI's chat completions.
+             */
+            dialects: string[];
         };
         /**
          * User
@@ -1946,6 +3288,12 @@ export interface components {
              * @enum {string}
              */
             status?: "active" | "disabled";
+            /**
+             * Reason
+             * @description Why; it goes into the audit log.
+             * @default
+             */
+            reason?: string;
         };
         /**
          * UserWithAccount
@@ -1975,6 +3323,143 @@ export interface components {
             created_at: string;
             account: components["schemas"]["Account"] | null;
         };
+        /**
+         * Model
+         * @description An LLM with all of its configuration.
+         */
+        edge__api__admin__models__Model: {
+            /** Id */
+            id: string;
+            /**
+             * Public Name
+             * @example privaterouter/fast
+             */
+            public_name: string;
+            /**
+             * Upstream Model
+             * @description The model behind it, for people to read.
+             */
+            upstream_model: string;
+            /** Family */
+            family: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            /**
+             * Status
+             * @description disabled: to callers it does not exist.
+             * @enum {string}
+             */
+            status: "active" | "disabled";
+            /** Context Tokens */
+            context_tokens: number;
+            /** Max Output Tokens */
+            max_output_tokens: number;
+            /** Dimensions */
+            dimensions: number | null;
+            /** Template Tokens */
+            template_tokens: number;
+            /** Tools Tokens */
+            tools_tokens: number;
+            /** Image Tokens */
+            image_tokens: number;
+            /** Sticky */
+            sticky: ("prompt_prefix" | "user") | null;
+            /** Fallback Models */
+            fallback_models: string[];
+            /** Routes */
+            routes: components["schemas"]["Route"][];
+            prices: components["schemas"]["PriceVersion"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
+         * Model
+         * @description An LLM with what it costs, in US dollars per million tokens.
+         */
+        edge__api__catalogue__Model: {
+            /**
+             * Public Name
+             * @example privaterouter/fast
+             */
+            public_name: string;
+            /**
+             * Upstream Model
+             * @example gemma4:latest
+             */
+            upstream_model: string;
+            /** Family */
+            family: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            /** Context Tokens */
+            context_tokens: number;
+            /** Max Output Tokens */
+            max_output_tokens: number;
+            /**
+             * Dimensions
+             * @description Size of an embedding. Null: no embeddings, or not known.
+             */
+            dimensions: number | null;
+            /**
+             * Input Usd Per Mtok
+             * @example 0.100000
+             */
+            input_usd_per_mtok: string;
+            /**
+             * Cached Input Usd Per Mtok
+             * @description Of prompt tokens that the model's server had in its cache.
+             * @example 0.100000
+             */
+            cached_input_usd_per_mtok: string;
+            /**
+             * Cache Write Input Usd Per Mtok
+             * @description Of prompt tokens that it wrote into its cache.
+             * @example 0.100000
+             */
+            cache_write_input_usd_per_mtok: string;
+            /**
+             * Output Usd Per Mtok
+             * @example 0.300000
+             */
+            output_usd_per_mtok: string;
+        };
+        /** Page[Model] */
+        edge__api__wire__Page_Model___1: {
+            /** Items */
+            items: components["schemas"]["edge__api__catalogue__Model"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
+        /** Page[Model] */
+        edge__api__wire__Page_Model___2: {
+            /** Items */
+            items: components["schemas"]["edge__api__admin__models__Model"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
         Error: {
             error: {
                 /** @description What to do next, for people. */
@@ -1984,7 +3469,7 @@ export interface components {
                 /** @description The field that is meant. */
                 param: string | null;
                 /** @enum {string} */
-                code: "account_not_found" | "admin_required" | "api_key_inactive" | "api_key_not_found" | "credits_in_use" | "cross_site_request" | "email_taken" | "endpoint_not_supported" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_credits" | "insufficient_funds" | "internal_error" | "invalid_amount" | "invalid_api_key" | "invalid_body" | "invalid_credentials" | "invalid_email" | "invalid_parameter" | "invalid_password" | "invalid_session" | "key_limit_reached" | "last_admin" | "max_cost_too_low" | "method_not_allowed" | "model_exists" | "model_not_allowed" | "model_not_found" | "not_found" | "plan_not_found" | "rate_limit_exceeded" | "reason_required" | "request_too_large" | "service_unavailable" | "too_many_api_keys" | "unsupported_media_type" | "upstream_failed" | "upstream_not_found" | "upstream_timeout" | "upstream_unavailable" | "upstream_unconfigured" | "usage_not_found" | "user_not_found";
+                code: "account_not_found" | "admin_required" | "api_key_inactive" | "api_key_not_found" | "credits_in_use" | "cross_site_request" | "email_taken" | "endpoint_not_supported" | "idempotency_key_in_use" | "idempotency_key_reused" | "insufficient_credits" | "insufficient_funds" | "internal_error" | "invalid_amount" | "invalid_api_key" | "invalid_body" | "invalid_credentials" | "invalid_email" | "invalid_parameter" | "invalid_password" | "invalid_session" | "key_limit_reached" | "last_admin" | "max_cost_too_low" | "method_not_allowed" | "model_exists" | "model_not_allowed" | "model_not_found" | "not_found" | "plan_not_found" | "rate_limit_exceeded" | "reason_required" | "request_too_large" | "service_unavailable" | "session_not_found" | "too_many_api_keys" | "unsupported_media_type" | "upstream_failed" | "upstream_not_found" | "upstream_timeout" | "upstream_unavailable" | "upstream_unconfigured" | "usage_not_found" | "user_not_found" | "wrong_password";
             };
         };
     };
@@ -2102,6 +3587,120 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["User"];
                 };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    change_me_api_auth_me_patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OwnChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    change_password_api_auth_password_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PasswordChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    list_sessions_api_auth_sessions_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_OpenSession_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    end_other_sessions_api_auth_sessions_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    end_session_api_auth_sessions__session_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             default: components["responses"]["Error"];
         };
@@ -2262,6 +3861,10 @@ export interface operations {
                 /** @description How many items to skip. */
                 offset?: number;
                 kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
             };
             header?: never;
             path?: never;
@@ -2276,6 +3879,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Transaction_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    export_api_billing_transactions_export_csv_get: {
+        parameters: {
+            query?: {
+                kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             default: components["responses"]["Error"];
@@ -2318,6 +3948,8 @@ export interface operations {
         parameters: {
             query?: {
                 group_by?: "day" | "model" | "key";
+                /** @description Split each group by this, which is another one than group_by. */
+                split_by?: ("day" | "model" | "key") | null;
                 model?: string | null;
                 key_id?: string | null;
                 /** @description Only from this UTC day on. */
@@ -2410,7 +4042,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Page_Model_"];
+                    "application/json": components["schemas"]["edge__api__wire__Page_Model___1"];
                 };
             };
             default: components["responses"]["Error"];
@@ -2517,6 +4149,34 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    list_keys_of_api_admin_users__user_id__keys_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Key_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     change_plan_api_admin_users__user_id__plan_post: {
         parameters: {
             query?: never;
@@ -2574,6 +4234,410 @@ export interface operations {
             default: components["responses"]["Error"];
         };
     };
+    models_api_admin_models_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["edge__api__wire__Page_Model___2"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    add_model_api_admin_models_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewModel"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["edge__api__admin__models__Model"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    change_model_api_admin_models__name__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ModelChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["edge__api__admin__models__Model"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    prices_api_admin_prices_get: {
+        parameters: {
+            query: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                /** @description The model's public name. */
+                model: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ListedPrice_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    set_prices_api_admin_prices_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PriceChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceVersion"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    preview_prices_api_admin_prices_preview_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PricesToTry"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PricePreview"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    plans_api_admin_plans_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Plan_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    change_plan_api_admin_plans__name__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanSettings"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Plan"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    list_events_api_admin_audit_log_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                /** @description Only what this user did. */
+                actor_id?: string;
+                /** @description Only what was done to this subject. */
+                subject_id?: string;
+                /** @description Only this action, such as `user.disabled`. */
+                action?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditEvent_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    overview_api_admin_overview_get: {
+        parameters: {
+            query?: {
+                days?: "1" | "7" | "30" | "90";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    user_usage_api_admin_users__user_id__usage_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                model?: string | null;
+                key_id?: string | null;
+                status?: ("success" | "error" | "cancelled" | "interrupted") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Event_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    user_summary_api_admin_users__user_id__usage_summary_get: {
+        parameters: {
+            query?: {
+                group_by?: "day" | "model" | "key";
+                /** @description Split each group by this, which is another one than group_by. */
+                split_by?: ("day" | "model" | "key") | null;
+                model?: string | null;
+                key_id?: string | null;
+                /** @description Only from this UTC day on. */
+                from?: string | null;
+                /** @description Only up to and with this UTC day. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    user_transactions_api_admin_users__user_id__transactions_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Transaction_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ledger_api_admin_ledger_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                account_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AccountTransaction_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ledger_totals_api_admin_ledger_totals_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerTotals"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
     upstreams_api_admin_upstreams_get: {
         parameters: {
             query?: never;
@@ -2590,6 +4654,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Upstream_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    set_upstream_api_admin_upstreams__name__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewUpstream"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UpstreamSettings"];
                 };
             };
             default: components["responses"]["Error"];

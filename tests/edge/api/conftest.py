@@ -123,6 +123,7 @@ async def application(environment: dict[str, str]) -> AsyncIterator[Application]
             throttle=Throttle(buckets),
             tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=time),
             ids=IdFactory(),
+            clock=time,
             is_fit=is_fit,
             fleet=Fleet(catalogue.current, no_probe, random=lambda: 0.0),
         )

@@ -41,6 +41,19 @@ async def test_an_unknown_user_is_not_found(auth: Auth) -> None:
     assert (await refusal(update(auth, NOBODY, name="x")))[:2] == ("NOT_FOUND", "USER_NOT_FOUND")
 
 
+async def test_users_are_found_by_their_ids_those_that_exist(auth: Auth) -> None:
+    alice, bob = (await auth.sign_up()).user, await create(auth, "bob@example.com")
+
+    async def found(*user_ids: str) -> list[pb.User]:
+        answer = await auth.stub.BatchGetUsers(pb.BatchGetUsersRequest(user_ids=user_ids))
+        return sorted(answer.users, key=lambda user: user.email)
+
+    assert await found(bob.id, NOBODY, alice.id) == [alice, bob]
+    assert await found() == []
+    for bad in (["x"], [NOBODY] * 1_001):
+        assert (await refusal(found(*bad)))[2] == {"field": "user_ids"}
+
+
 async def test_users_are_listed_newest_first_in_pages(auth: Auth) -> None:
     for number in range(3):
         await create(auth, f"user{number}@example.com")
@@ -55,6 +68,8 @@ async def test_users_are_searched_by_email_and_name(auth: Auth) -> None:
     await create(auth, "alice@example.com", name="Alice Ångström")
     await create(auth, "bob@100%.example".replace("%", "x"), name="50%_off")
     assert await listed(auth, search="ALICE") == (["alice@example.com"], 1)
+    assert await listed(auth, search="ngström ÅN") == ([], 0)
+    assert await listed(auth, search="comalice") == await listed(auth, search="com alice") == ([], 0)
     assert await listed(auth, search="ngstr") == (["alice@example.com"], 1)
     assert await listed(auth, search="50%_") == (["bob@100x.example"], 1)
     assert await listed(auth, search="%") == (["bob@100x.example"], 1)
@@ -63,6 +78,18 @@ async def test_users_are_searched_by_email_and_name(auth: Auth) -> None:
     assert await listed(auth, email="alice") == ([], 0)
     assert await listed(auth, email="alice@example.com", search="bob") == ([], 0)
     assert (await refusal(listed(auth, search="a\x00b")))[2] == {"field": "search"}
+
+
+async def test_a_search_that_finds_many_is_paged_like_any_other(auth: Auth) -> None:
+    await auth.admin.execute(
+        "INSERT INTO auth.users SELECT gen_random_uuid(), n || '@example.com', 'N' || n, 'user', 'active',"
+        " '$argon2id$', now() FROM generate_series(1, 1200) n"
+    )
+    pages = [(await listed(auth, search="EXAMPLE", limit=200, offset=offset))[0] for offset in range(0, 1400, 200)]
+    assert [len(page) for page in pages] == [200] * 6 + [0]
+    assert {email for page in pages for email in page} == {f"{n}@example.com" for n in range(1, 1201)}
+    few = await listed(auth, search="n119")
+    assert (set(few[0]), few[1]) == ({f"{n}@example.com" for n in (119, *range(1190, 1200))}, 11)
 
 
 async def test_only_the_named_fields_change(auth: Auth) -> None:

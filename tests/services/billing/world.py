@@ -55,6 +55,7 @@ class FakeCatalog(CatalogServiceServicer):
 
     GetCatalog = CreateModel = UpdateModel = SetModelPrice = UpdatePlan = SetUpstream = GetPlan  # type: ignore[assignment]
     ListModelPrices = GetPlan  # type: ignore[assignment]
+    ListAuditEvents = GetPlan  # type: ignore[assignment]
 
 
 class RecordingBus(Bus):

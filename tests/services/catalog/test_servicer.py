@@ -170,6 +170,15 @@ async def test_parallel_price_changes_each_become_a_version(seeded: Catalog) -> 
     assert await seeded.version() >= before + 8
 
 
+async def test_of_parallel_changes_to_different_fields_none_is_lost(seeded: Catalog) -> None:
+    before = await seeded.plan("free")
+    fields: dict[str, Any] = {"rpm": 7, "tpm": 8, "max_in_flight": 9, "monthly_quota_tokens": 10, "name": "Gratis"}
+    await asyncio.gather(*(update_plan(seeded, **{field: value}) for field, value in fields.items()))
+    expected = pb.Plan(**fields)
+    before.MergeFrom(expected)
+    assert await seeded.plan("free") == before
+
+
 @pytest.mark.parametrize(
     "price, field",
     [

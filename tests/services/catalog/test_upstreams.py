@@ -86,3 +86,28 @@ async def test_a_credential_is_sealed_at_rest_and_cannot_be_moved_to_another_ups
     assert b"credential" not in sealed
     await catalog.admin.execute("UPDATE catalog.upstreams SET sealed_credential = $1 WHERE name = 'two'", sealed)
     assert [up.credential for up in (await catalog.newest()).upstreams] == ["credential-one", ""]
+
+
+async def test_a_kept_credential_stays_with_its_server(catalog: Catalog) -> None:
+    def upstream(**changes: Any) -> pb.Upstream:
+        values: dict[str, Any] = {"name": "mine", "kind": pb.UPSTREAM_KIND_OPENAI, "base_url": "https://host:1/a"}
+        return pb.Upstream(**values | changes)
+
+    async def keeping(**changes: Any) -> pb.Upstream:
+        request = pb.SetUpstreamRequest(upstream=upstream(**changes), keep_credential=True)
+        return (await catalog.stub.SetUpstream(request)).upstream
+
+    assert await keeping(credential="ignored") == upstream()
+    assert await keeping(base_url="https://other") == upstream(base_url="https://other"), "none is stored"
+    await catalog.stub.SetUpstream(pb.SetUpstreamRequest(upstream=upstream(credential="secret")))
+    assert await keeping(max_in_flight=3) == upstream(credential="secret", max_in_flight=3)
+    assert await keeping(base_url="https://HOST:1/v1/", credential="ignored") == upstream(
+        base_url="https://HOST:1", credential="secret"
+    )
+    before = await catalog.newest()
+    for elsewhere in ("https://other:1/a", "http://host:1/a", "https://host:2/a", "https://host.example:1/a"):
+        assert await refusal(keeping(base_url=elsewhere)) == ("INVALID_ARGUMENT", "INVALID_VALUE", "credential")
+    assert await refusal(keeping(base_url="nonsense")) == ("INVALID_ARGUMENT", "INVALID_VALUE", "base_url")
+    assert await catalog.newest() == before
+    moved = pb.SetUpstreamRequest(upstream=upstream(base_url="https://other", credential="secret"))
+    assert (await catalog.stub.SetUpstream(moved)).upstream == moved.upstream, "whoever knows it may take it along"

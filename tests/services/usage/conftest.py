@@ -37,7 +37,16 @@ new_id = IdFactory()
 RECOUNT = """
 SELECT account_id, (start_time AT TIME ZONE 'UTC')::date AS day, model_public_name, api_key_id, count(*) AS requests,
        count(*) FILTER (WHERE status <> 'success') AS errors, sum(input_tokens)::bigint AS input_tokens,
-       sum(output_tokens)::bigint AS output_tokens, sum(cost_nanos)::bigint AS cost_nanos
+       sum(output_tokens)::bigint AS output_tokens, sum(cost_nanos)::bigint AS cost_nanos,
+       sum(cached_input_tokens)::bigint, sum(cache_write_input_tokens)::bigint, sum(reasoning_tokens)::bigint
+FROM usage.usage_records WHERE status <> 'open' GROUP BY 1, 2, 3, 4
+"""
+RECOUNT_MODELS = """
+SELECT (start_time AT TIME ZONE 'UTC')::date AS day,
+       CASE served_model_public_name WHEN '' THEN model_public_name ELSE served_model_public_name END,
+       status <> 'error', worker_id, count(*), count(*) FILTER (WHERE status <> 'success'), sum(input_tokens)::bigint,
+       sum(cached_input_tokens)::bigint, sum(cache_write_input_tokens)::bigint, sum(output_tokens)::bigint,
+       sum(reasoning_tokens)::bigint, sum(cost_nanos)::bigint
 FROM usage.usage_records WHERE status <> 'open' GROUP BY 1, 2, 3, 4
 """
 
@@ -129,6 +138,9 @@ class Usage:
         request = pb.SummarizeUsageRequest(account_id=self.account_id, group=group, **arguments)
         return await self.stub.SummarizeUsage(request)
 
+    async def summarize_all(self, group: "pb.SummaryGroup.ValueType", **arguments: Any) -> pb.SummarizeAllUsageResponse:
+        return await self.stub.SummarizeAllUsage(pb.SummarizeAllUsageRequest(group=group, **arguments))
+
     async def outbox(self) -> dict[tuple[str, int], int]:
         """Amounts of all charges that billing has not booked, by request and revision."""
         rows = await self.admin.fetch("SELECT request_id::text, revision, amount_nanos FROM usage.outbox ORDER BY id")
@@ -165,11 +177,13 @@ class Usage:
     async def daily(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """The roll-ups that count something."""
         rows = await self.admin.fetch("SELECT * FROM usage.usage_daily WHERE requests > 0")
+        rows += await self.admin.fetch("SELECT * FROM usage.model_daily WHERE requests > 0")
         return {tuple(row)[:4]: tuple(row)[4:] for row in rows}
 
     async def recounted(self) -> dict[tuple[Any, ...], tuple[Any, ...]]:
         """What the roll-ups must be, from the records."""
-        return {tuple(row)[:4]: tuple(row)[4:] for row in await self.admin.fetch(RECOUNT)}
+        rows = [*await self.admin.fetch(RECOUNT), *await self.admin.fetch(RECOUNT_MODELS)]
+        return {tuple(row)[:4]: tuple(row)[4:] for row in rows}
 
 
 @pytest.fixture

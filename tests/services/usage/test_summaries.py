@@ -14,13 +14,17 @@ from tests.services.usage.conftest import Usage, make_id
 FAST, EMBED = "privaterouter/fast", "privaterouter/embed"
 
 
-def row(value: str, requests: int, errors: int, cost_nanos: int) -> pb.SummaryRow:
+def row(value: str, requests: int, errors: int, cost_nanos: int, *, split: str = "") -> pb.SummaryRow:
     return pb.SummaryRow(
         group_value=value,
+        split_value=split,
         requests=requests,
         errors=errors,
         input_tokens=requests * 100,
+        cached_input_tokens=requests * 10,
+        cache_write_input_tokens=requests * 20,
         output_tokens=requests * 20,
+        reasoning_tokens=requests * 5,
         cost_nanos=cost_nanos,
     )
 
@@ -60,6 +64,21 @@ async def test_models_and_keys_have_their_sums(filled: Usage) -> None:
     assert keys.total == row("", 5, 2, 64_000)
 
 
+async def test_groups_are_split_by_a_second_value(filled: Usage) -> None:
+    assert await filled.summarize(pb.SUMMARY_GROUP_DAY, split=pb.SUMMARY_GROUP_MODEL) == pb.SummarizeUsageResponse(
+        rows=[
+            row("2026-05-15", 1, 0, 16_000, split=FAST),
+            row("2026-05-16", 1, 0, 16_000, split=EMBED),
+            row("2026-05-16", 1, 1, 0, split=FAST),
+            row("2026-06-01", 2, 1, 32_000, split=FAST),
+        ],
+        total=row("", 5, 2, 64_000),
+    )
+    keys = await filled.summarize(pb.SUMMARY_GROUP_DAY, split=pb.SUMMARY_GROUP_API_KEY, from_day="2026-05-17")
+    assert [(part.group_value, part.requests) for part in keys.rows] == [("2026-06-01", 1), ("2026-06-01", 1)]
+    assert filled.api_key_id in {part.split_value for part in keys.rows}
+
+
 @pytest.mark.parametrize(
     "arguments,requests",
     [
@@ -86,6 +105,9 @@ async def test_an_account_without_records_has_no_groups(usage: Usage) -> None:
 BAD = [
     ({"group": pb.SUMMARY_GROUP_UNSPECIFIED}, "group"),
     ({"group": 9}, "group"),
+    ({"group": pb.SUMMARY_GROUP_ACCOUNT}, "group"),
+    ({"split": pb.SUMMARY_GROUP_DAY}, "split"),
+    ({"split": pb.SUMMARY_GROUP_ACCOUNT}, "split"),
     ({"from_day": "yesterday"}, "from_day"),
     ({"to_day": "20260515"}, "to_day"),
     ({"to_day": "2026-W20-5"}, "to_day"),

@@ -10,6 +10,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from privaterouter.audit.v1 import audit_pb2 as audit_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -53,6 +54,10 @@ class _ErrorReasonEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_ErrorReaso
     """UNAVAILABLE: too many password checks wait already; try again in a second."""
     ERROR_REASON_VIRTUAL_KEYS_OFF: _ErrorReason.ValueType  # 12
     """FAILED_PRECONDITION: this service makes no virtual keys."""
+    ERROR_REASON_WRONG_PASSWORD: _ErrorReason.ValueType  # 13
+    """INVALID_ARGUMENT: the present password is another one; metadata `field`."""
+    ERROR_REASON_SESSION_NOT_FOUND: _ErrorReason.ValueType  # 14
+    """NOT_FOUND: the user has no open session with this id."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed: the `reason` of its google.rpc.ErrorInfo, without the prefix, in the domain `auth.privaterouter`."""
@@ -83,6 +88,10 @@ ERROR_REASON_TOO_BUSY: ErrorReason.ValueType  # 11
 """UNAVAILABLE: too many password checks wait already; try again in a second."""
 ERROR_REASON_VIRTUAL_KEYS_OFF: ErrorReason.ValueType  # 12
 """FAILED_PRECONDITION: this service makes no virtual keys."""
+ERROR_REASON_WRONG_PASSWORD: ErrorReason.ValueType  # 13
+"""INVALID_ARGUMENT: the present password is another one; metadata `field`."""
+ERROR_REASON_SESSION_NOT_FOUND: ErrorReason.ValueType  # 14
+"""NOT_FOUND: the user has no open session with this id."""
 
 class _UserRole:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -240,10 +249,13 @@ class Session(message.Message):
     USER_ID_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
     EXPIRE_TIME_FIELD_NUMBER: builtins.int
+    USER_AGENT_FIELD_NUMBER: builtins.int
     id: builtins.str
     """The session's id, carried by the JWT as `sid`."""
     user_id: builtins.str
     """The user that it belongs to."""
+    user_agent: builtins.str
+    """What the program that began it called itself, up to 300 characters; may be empty."""
     @builtins.property
     def create_time(self) -> timestamp_pb2.Timestamp:
         """When it began."""
@@ -259,10 +271,11 @@ class Session(message.Message):
         user_id: builtins.str = ...,
         create_time: timestamp_pb2.Timestamp | None = ...,
         expire_time: timestamp_pb2.Timestamp | None = ...,
+        user_agent: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "user_agent", b"user_agent", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -372,22 +385,26 @@ class SignUpRequest(message.Message):
     EMAIL_FIELD_NUMBER: builtins.int
     PASSWORD_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
+    USER_AGENT_FIELD_NUMBER: builtins.int
     email: builtins.str
     """The e-mail to log in with."""
     password: builtins.str
     """The password, 8 to 128 characters, not among the most common."""
     name: builtins.str
     """The name to show, up to 100 characters; may be empty."""
+    user_agent: builtins.str
+    """What the caller's program calls itself, up to 300 characters. Default: nothing."""
     def __init__(
         self,
         *,
         email: builtins.str = ...,
         password: builtins.str = ...,
         name: builtins.str = ...,
+        user_agent: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "name", b"name", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "name", b"name", "password", b"password", "user_agent", b"user_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -427,19 +444,23 @@ class LogInRequest(message.Message):
 
     EMAIL_FIELD_NUMBER: builtins.int
     PASSWORD_FIELD_NUMBER: builtins.int
+    USER_AGENT_FIELD_NUMBER: builtins.int
     email: builtins.str
     """The e-mail given at sign-up, in any case."""
     password: builtins.str
     """The password."""
+    user_agent: builtins.str
+    """What the caller's program calls itself, up to 300 characters. Default: nothing."""
     def __init__(
         self,
         *,
         email: builtins.str = ...,
         password: builtins.str = ...,
+        user_agent: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "password", b"password", "user_agent", b"user_agent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -593,6 +614,185 @@ class CheckSessionResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["session", b"session", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["session", b"session", "user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListSessionsRequest(message.Message):
+    """Request of ListSessions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    user_id: builtins.str
+    """The user."""
+    limit: builtins.int
+    """The highest number of sessions to return, 1 to 200. Default: 20."""
+    offset: builtins.int
+    """How many to skip. Default: 0."""
+    def __init__(
+        self,
+        *,
+        user_id: builtins.str = ...,
+        limit: builtins.int = ...,
+        offset: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["limit", b"limit", "offset", b"offset", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListSessionsResponse(message.Message):
+    """Response of ListSessions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    SESSIONS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    total: builtins.int
+    """How many there are in all."""
+    @builtins.property
+    def sessions(self) -> containers.RepeatedCompositeFieldContainer[Session]:
+        """The sessions of this page."""
+
+    def __init__(
+        self,
+        *,
+        sessions: abc.Iterable[Session] | None = ...,
+        total: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["sessions", b"sessions", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EndSessionRequest(message.Message):
+    """Request of EndSession."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: builtins.int
+    SESSION_ID_FIELD_NUMBER: builtins.int
+    user_id: builtins.str
+    """The user; a session of another user is SESSION_NOT_FOUND."""
+    session_id: builtins.str
+    """The session to end."""
+    def __init__(
+        self,
+        *,
+        user_id: builtins.str = ...,
+        session_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EndSessionResponse(message.Message):
+    """Response of EndSession."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EndOtherSessionsRequest(message.Message):
+    """Request of EndOtherSessions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: builtins.int
+    KEPT_SESSION_ID_FIELD_NUMBER: builtins.int
+    user_id: builtins.str
+    """The user."""
+    kept_session_id: builtins.str
+    """The session that goes on."""
+    def __init__(
+        self,
+        *,
+        user_id: builtins.str = ...,
+        kept_session_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["kept_session_id", b"kept_session_id", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class EndOtherSessionsResponse(message.Message):
+    """Response of EndOtherSessions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ChangePasswordRequest(message.Message):
+    """Request of ChangePassword."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: builtins.int
+    CURRENT_PASSWORD_FIELD_NUMBER: builtins.int
+    NEW_PASSWORD_FIELD_NUMBER: builtins.int
+    KEPT_SESSION_ID_FIELD_NUMBER: builtins.int
+    user_id: builtins.str
+    """The user."""
+    current_password: builtins.str
+    """The present password; another one is WRONG_PASSWORD."""
+    new_password: builtins.str
+    """The password from now on, 8 to 128 characters, not among the most common."""
+    kept_session_id: builtins.str
+    """The session that goes on."""
+    def __init__(
+        self,
+        *,
+        user_id: builtins.str = ...,
+        current_password: builtins.str = ...,
+        new_password: builtins.str = ...,
+        kept_session_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["current_password", b"current_password", "kept_session_id", b"kept_session_id", "new_password", b"new_password", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ChangePasswordResponse(message.Message):
+    """Response of ChangePassword."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1121,6 +1321,8 @@ class CreateUserRequest(message.Message):
     PASSWORD_FIELD_NUMBER: builtins.int
     NAME_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
     email: builtins.str
     """The e-mail to log in with."""
     password: builtins.str
@@ -1129,6 +1331,10 @@ class CreateUserRequest(message.Message):
     """The name to show, up to 100 characters; may be empty."""
     role: UserRole.ValueType
     """What the user may do. Default: user."""
+    actor_id: builtins.str
+    """The user who creates this one. Empty: an operator at the command line."""
+    reason: builtins.str
+    """Why, up to 500 characters. Default: not said."""
     def __init__(
         self,
         *,
@@ -1136,10 +1342,12 @@ class CreateUserRequest(message.Message):
         password: builtins.str = ...,
         name: builtins.str = ...,
         role: UserRole.ValueType = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "name", b"name", "password", b"password", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "email", b"email", "name", b"name", "password", b"password", "reason", b"reason", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1175,6 +1383,7 @@ class ListUsersRequest(message.Message):
     OFFSET_FIELD_NUMBER: builtins.int
     SEARCH_FIELD_NUMBER: builtins.int
     EMAIL_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
     limit: builtins.int
     """The highest number of users to return, 1 to 200. Default: 20."""
     offset: builtins.int
@@ -1183,6 +1392,10 @@ class ListUsersRequest(message.Message):
     """Only users whose e-mail or name contains this, in any case. Empty: all."""
     email: builtins.str
     """Only the user with exactly this e-mail, in any case. Empty: all."""
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only users created at this time or later. Unset: all."""
+
     def __init__(
         self,
         *,
@@ -1190,10 +1403,11 @@ class ListUsersRequest(message.Message):
         offset: builtins.int = ...,
         search: builtins.str = ...,
         email: builtins.str = ...,
+        from_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "limit", b"limit", "offset", b"offset", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "from_time", b"from_time", "limit", b"limit", "offset", b"offset", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1224,6 +1438,50 @@ class ListUsersResponse(message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 @typing.final
+class BatchGetUsersRequest(message.Message):
+    """Request of BatchGetUsers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USER_IDS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def user_ids(self) -> containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The users' ids, at most 1,000."""
+
+    def __init__(
+        self,
+        *,
+        user_ids: abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["user_ids", b"user_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class BatchGetUsersResponse(message.Message):
+    """Response of BatchGetUsers."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def users(self) -> containers.RepeatedCompositeFieldContainer[User]:
+        """The users that exist, in any order."""
+
+    def __init__(
+        self,
+        *,
+        users: abc.Iterable[User] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
 class UpdateUserRequest(message.Message):
     """Request of UpdateUser."""
 
@@ -1231,6 +1489,12 @@ class UpdateUserRequest(message.Message):
 
     USER_FIELD_NUMBER: builtins.int
     UPDATE_MASK_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    actor_id: builtins.str
+    """The user who changes this one, or their own name. Empty: an operator at the command line."""
+    reason: builtins.str
+    """Why, up to 500 characters. Default: not said."""
     @builtins.property
     def user(self) -> User:
         """The new values; `id` says which user."""
@@ -1244,10 +1508,12 @@ class UpdateUserRequest(message.Message):
         *,
         user: User | None = ...,
         update_mask: field_mask_pb2.FieldMask | None = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "reason", b"reason", "update_mask", b"update_mask", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1270,6 +1536,68 @@ class UpdateUserResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["user", b"user"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditEventsRequest(message.Message):
+    """Request of ListAuditEvents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    SUBJECT_ID_FIELD_NUMBER: builtins.int
+    ACTION_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """The highest number of events to return, 1 to 10,200. Default: 20."""
+    offset: builtins.int
+    """How many to skip. Default: 0."""
+    actor_id: builtins.str
+    """Only what this user did. Empty: all."""
+    subject_id: builtins.str
+    """Only what was done to this subject. Empty: all."""
+    action: builtins.str
+    """Only this action, such as `user.updated`. Empty: all."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.int = ...,
+        offset: builtins.int = ...,
+        actor_id: builtins.str = ...,
+        subject_id: builtins.str = ...,
+        action: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "actor_id", b"actor_id", "limit", b"limit", "offset", b"offset", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditEventsResponse(message.Message):
+    """Response of ListAuditEvents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    total: builtins.int
+    """How many there are in all."""
+    @builtins.property
+    def events(self) -> containers.RepeatedCompositeFieldContainer[audit_pb2.AuditEvent]:
+        """The events of this page."""
+
+    def __init__(
+        self,
+        *,
+        events: abc.Iterable[audit_pb2.AuditEvent] | None = ...,
+        total: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["events", b"events", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -60,6 +60,26 @@ class AuthServiceStub:
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.CheckSessionRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.CheckSessionResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/ListSessions',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/EndSession',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
+        self.EndOtherSessions = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/EndOtherSessions',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndOtherSessionsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndOtherSessionsResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/ChangePassword',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
         self.CreateApiKey = channel.unary_unary(
                 '/privaterouter.auth.v1.AuthService/CreateApiKey',
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.CreateApiKeyRequest.SerializeToString,
@@ -110,10 +130,20 @@ class AuthServiceStub:
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
                 _registered_method=True)
+        self.BatchGetUsers = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/BatchGetUsers',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersResponse.FromString,
+                _registered_method=True)
         self.UpdateUser = channel.unary_unary(
                 '/privaterouter.auth.v1.AuthService/UpdateUser',
                 request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/privaterouter.auth.v1.AuthService/ListAuditEvents',
+                request_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsResponse.FromString,
                 _registered_method=True)
         self.RepairVirtualKeys = channel.unary_unary(
                 '/privaterouter.auth.v1.AuthService/RepairVirtualKeys',
@@ -157,6 +187,34 @@ class AuthServiceServicer:
 
     def CheckSession(self, request, context):
         """Returns the user of a session that is neither ended nor expired and whose user is active.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """Lists a user's sessions that are neither ended nor expired, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Ends one of a user's sessions for good. Ending it a second time is SESSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndOtherSessions(self, request, context):
+        """Ends all of a user's sessions but one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Sets a user's password, where the present one is given as well, and ends all of the user's sessions but one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -234,8 +292,22 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BatchGetUsers(self, request, context):
+        """Returns those users that exist.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def UpdateUser(self, request, context):
         """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Lists what was done to users and API keys, newest first. For operators.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -276,6 +348,26 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.CheckSession,
                     request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.CheckSessionRequest.FromString,
                     response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.CheckSessionResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListSessionsRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'EndOtherSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndOtherSessions,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndOtherSessionsRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndOtherSessionsResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ChangePasswordResponse.SerializeToString,
             ),
             'CreateApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateApiKey,
@@ -327,10 +419,20 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersRequest.FromString,
                     response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListUsersResponse.SerializeToString,
             ),
+            'BatchGetUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetUsers,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersResponse.SerializeToString,
+            ),
             'UpdateUser': grpc.unary_unary_rpc_method_handler(
                     servicer.UpdateUser,
                     request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.FromString,
                     response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsResponse.SerializeToString,
             ),
             'RepairVirtualKeys': grpc.unary_unary_rpc_method_handler(
                     servicer.RepairVirtualKeys,
@@ -474,6 +576,114 @@ class AuthService:
             '/privaterouter.auth.v1.AuthService/CheckSession',
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.CheckSessionRequest.SerializeToString,
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.CheckSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/ListSessions',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/EndSession',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndSessionRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndOtherSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/EndOtherSessions',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndOtherSessionsRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.EndOtherSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/ChangePassword',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ChangePasswordRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ChangePasswordResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -755,6 +965,33 @@ class AuthService:
             _registered_method=True)
 
     @staticmethod
+    def BatchGetUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/BatchGetUsers',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.BatchGetUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def UpdateUser(request,
             target,
             options=(),
@@ -771,6 +1008,33 @@ class AuthService:
             '/privaterouter.auth.v1.AuthService/UpdateUser',
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
             privaterouter_dot_auth_dot_v1_dot_auth__pb2.UpdateUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.auth.v1.AuthService/ListAuditEvents',
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsRequest.SerializeToString,
+            privaterouter_dot_auth_dot_v1_dot_auth__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,14 @@ class AuthServiceStub:
     """Returns one user by id."""
     CheckSession: aio.UnaryUnaryMultiCallable[auth_pb2.CheckSessionRequest, auth_pb2.CheckSessionResponse]
     """Returns the user of a session that is neither ended nor expired and whose user is active."""
+    ListSessions: aio.UnaryUnaryMultiCallable[auth_pb2.ListSessionsRequest, auth_pb2.ListSessionsResponse]
+    """Lists a user's sessions that are neither ended nor expired, newest first."""
+    EndSession: aio.UnaryUnaryMultiCallable[auth_pb2.EndSessionRequest, auth_pb2.EndSessionResponse]
+    """Ends one of a user's sessions for good. Ending it a second time is SESSION_NOT_FOUND."""
+    EndOtherSessions: aio.UnaryUnaryMultiCallable[auth_pb2.EndOtherSessionsRequest, auth_pb2.EndOtherSessionsResponse]
+    """Ends all of a user's sessions but one."""
+    ChangePassword: aio.UnaryUnaryMultiCallable[auth_pb2.ChangePasswordRequest, auth_pb2.ChangePasswordResponse]
+    """Sets a user's password, where the present one is given as well, and ends all of the user's sessions but one."""
     CreateApiKey: aio.UnaryUnaryMultiCallable[auth_pb2.CreateApiKeyRequest, auth_pb2.CreateApiKeyResponse]
     """Creates an API key and returns its secret, this one time. Where virtual keys are on, the upstream proxy is asked for
     one first, and nothing is stored if it refuses.
@@ -52,8 +60,12 @@ class AuthServiceStub:
     """Creates an active user with any role, without a session. For operators."""
     ListUsers: aio.UnaryUnaryMultiCallable[auth_pb2.ListUsersRequest, auth_pb2.ListUsersResponse]
     """Lists users, newest first. For operators."""
+    BatchGetUsers: aio.UnaryUnaryMultiCallable[auth_pb2.BatchGetUsersRequest, auth_pb2.BatchGetUsersResponse]
+    """Returns those users that exist."""
     UpdateUser: aio.UnaryUnaryMultiCallable[auth_pb2.UpdateUserRequest, auth_pb2.UpdateUserResponse]
     """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
+    ListAuditEvents: aio.UnaryUnaryMultiCallable[auth_pb2.ListAuditEventsRequest, auth_pb2.ListAuditEventsResponse]
+    """Lists what was done to users and API keys, newest first. For operators."""
     RepairVirtualKeys: aio.UnaryUnaryMultiCallable[auth_pb2.RepairVirtualKeysRequest, auth_pb2.RepairVirtualKeysResponse]
     """Makes virtual keys at the upstream proxy for API keys that have none, of one page of them. An API key that gets one
     keeps its secret. Each key that fails is counted and left as it was; asking again for it is harmless. For operators.
@@ -103,6 +115,38 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[auth_pb2.CheckSessionRequest, abc.Awaitable[auth_pb2.CheckSessionResponse]],
     ) -> abc.Awaitable[auth_pb2.CheckSessionResponse]:
         """Returns the user of a session that is neither ended nor expired and whose user is active."""
+
+    @abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: auth_pb2.ListSessionsRequest,
+        context: aio.ServicerContext[auth_pb2.ListSessionsRequest, abc.Awaitable[auth_pb2.ListSessionsResponse]],
+    ) -> abc.Awaitable[auth_pb2.ListSessionsResponse]:
+        """Lists a user's sessions that are neither ended nor expired, newest first."""
+
+    @abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: auth_pb2.EndSessionRequest,
+        context: aio.ServicerContext[auth_pb2.EndSessionRequest, abc.Awaitable[auth_pb2.EndSessionResponse]],
+    ) -> abc.Awaitable[auth_pb2.EndSessionResponse]:
+        """Ends one of a user's sessions for good. Ending it a second time is SESSION_NOT_FOUND."""
+
+    @abc_1.abstractmethod
+    def EndOtherSessions(
+        self,
+        request: auth_pb2.EndOtherSessionsRequest,
+        context: aio.ServicerContext[auth_pb2.EndOtherSessionsRequest, abc.Awaitable[auth_pb2.EndOtherSessionsResponse]],
+    ) -> abc.Awaitable[auth_pb2.EndOtherSessionsResponse]:
+        """Ends all of a user's sessions but one."""
+
+    @abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: auth_pb2.ChangePasswordRequest,
+        context: aio.ServicerContext[auth_pb2.ChangePasswordRequest, abc.Awaitable[auth_pb2.ChangePasswordResponse]],
+    ) -> abc.Awaitable[auth_pb2.ChangePasswordResponse]:
+        """Sets a user's password, where the present one is given as well, and ends all of the user's sessions but one."""
 
     @abc_1.abstractmethod
     def CreateApiKey(
@@ -189,12 +233,28 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         """Lists users, newest first. For operators."""
 
     @abc_1.abstractmethod
+    def BatchGetUsers(
+        self,
+        request: auth_pb2.BatchGetUsersRequest,
+        context: aio.ServicerContext[auth_pb2.BatchGetUsersRequest, abc.Awaitable[auth_pb2.BatchGetUsersResponse]],
+    ) -> abc.Awaitable[auth_pb2.BatchGetUsersResponse]:
+        """Returns those users that exist."""
+
+    @abc_1.abstractmethod
     def UpdateUser(
         self,
         request: auth_pb2.UpdateUserRequest,
         context: aio.ServicerContext[auth_pb2.UpdateUserRequest, abc.Awaitable[auth_pb2.UpdateUserResponse]],
     ) -> abc.Awaitable[auth_pb2.UpdateUserResponse]:
         """Changes the fields of a user that the mask names. Disabling a user ends all sessions and stops all keys. For operators."""
+
+    @abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: auth_pb2.ListAuditEventsRequest,
+        context: aio.ServicerContext[auth_pb2.ListAuditEventsRequest, abc.Awaitable[auth_pb2.ListAuditEventsResponse]],
+    ) -> abc.Awaitable[auth_pb2.ListAuditEventsResponse]:
+        """Lists what was done to users and API keys, newest first. For operators."""
 
     @abc_1.abstractmethod
     def RepairVirtualKeys(

@@ -10,6 +10,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from privaterouter.audit.v1 import audit_pb2 as audit_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -606,6 +607,12 @@ class CreateModelRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    actor_id: builtins.str
+    """The operator who does it, for the audit log. Empty: one at the command line."""
+    reason: builtins.str
+    """Why, for the audit log; at most 500 characters. Empty: not said."""
     @builtins.property
     def model(self) -> Model:
         """The model, with price and routes. Its id, times and price version are made by the service."""
@@ -614,10 +621,12 @@ class CreateModelRequest(message.Message):
         self,
         *,
         model: Model | None = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["model", b"model"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["model", b"model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "model", b"model", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -651,6 +660,12 @@ class UpdateModelRequest(message.Message):
 
     MODEL_FIELD_NUMBER: builtins.int
     UPDATE_MASK_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    actor_id: builtins.str
+    """The operator who does it, for the audit log. Empty: one at the command line."""
+    reason: builtins.str
+    """Why, for the audit log; at most 500 characters. Empty: not said."""
     @builtins.property
     def model(self) -> Model:
         """The new values; `public_name` says which model."""
@@ -666,10 +681,12 @@ class UpdateModelRequest(message.Message):
         *,
         model: Model | None = ...,
         update_mask: field_mask_pb2.FieldMask | None = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["model", b"model", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["model", b"model", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "model", b"model", "reason", b"reason", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -703,8 +720,14 @@ class SetModelPriceRequest(message.Message):
 
     PUBLIC_NAME_FIELD_NUMBER: builtins.int
     PRICE_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
     public_name: builtins.str
     """The model's public name."""
+    actor_id: builtins.str
+    """The operator who does it, for the audit log. Empty: one at the command line."""
+    reason: builtins.str
+    """Why, for the audit log; at most 500 characters. Empty: not said."""
     @builtins.property
     def price(self) -> Price:
         """The new price. Its version and time are made by the service."""
@@ -714,10 +737,12 @@ class SetModelPriceRequest(message.Message):
         *,
         public_name: builtins.str = ...,
         price: Price | None = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["price", b"price", "public_name", b"public_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "price", b"price", "public_name", b"public_name", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -751,6 +776,12 @@ class UpdatePlanRequest(message.Message):
 
     PLAN_FIELD_NUMBER: builtins.int
     UPDATE_MASK_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    actor_id: builtins.str
+    """The operator who does it, for the audit log. Empty: one at the command line."""
+    reason: builtins.str
+    """Why, for the audit log; at most 500 characters. Empty: not said."""
     @builtins.property
     def plan(self) -> Plan:
         """The new values; `id` says which plan."""
@@ -766,10 +797,12 @@ class UpdatePlanRequest(message.Message):
         *,
         plan: Plan | None = ...,
         update_mask: field_mask_pb2.FieldMask | None = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["plan", b"plan", "update_mask", b"update_mask"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "plan", b"plan", "reason", b"reason", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -802,6 +835,15 @@ class SetUpstreamRequest(message.Message):
     DESCRIPTOR: descriptor.Descriptor
 
     UPSTREAM_FIELD_NUMBER: builtins.int
+    KEEP_CREDENTIAL_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    keep_credential: builtins.bool
+    """Leave the stored credential as it is, whatever `upstream` says; refused where that would send it to another server."""
+    actor_id: builtins.str
+    """The operator who does it, for the audit log. Empty: one at the command line."""
+    reason: builtins.str
+    """Why, for the audit log; at most 500 characters. Empty: not said."""
     @builtins.property
     def upstream(self) -> Upstream:
         """The upstream; an existing one of this name is replaced."""
@@ -810,10 +852,13 @@ class SetUpstreamRequest(message.Message):
         self,
         *,
         upstream: Upstream | None = ...,
+        keep_credential: builtins.bool = ...,
+        actor_id: builtins.str = ...,
+        reason: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = typing.Literal["upstream", b"upstream"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["upstream", b"upstream"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["actor_id", b"actor_id", "keep_credential", b"keep_credential", "reason", b"reason", "upstream", b"upstream"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -882,5 +927,67 @@ class ListModelPricesResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["current_version_id", b"current_version_id", "prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditEventsRequest(message.Message):
+    """Request of ListAuditEvents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    SUBJECT_ID_FIELD_NUMBER: builtins.int
+    ACTION_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """The highest number of events to return, 1 to 10,200. Default: 20."""
+    offset: builtins.int
+    """How many to skip. Default: 0."""
+    actor_id: builtins.str
+    """Only what this user did. Empty: all."""
+    subject_id: builtins.str
+    """Only what was done to the model, plan or upstream of this name or id. Empty: all."""
+    action: builtins.str
+    """Only this action, such as `model.price_changed`. Empty: all."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.int = ...,
+        offset: builtins.int = ...,
+        actor_id: builtins.str = ...,
+        subject_id: builtins.str = ...,
+        action: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "actor_id", b"actor_id", "limit", b"limit", "offset", b"offset", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditEventsResponse(message.Message):
+    """Response of ListAuditEvents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    total: builtins.int
+    """How many there are in all."""
+    @builtins.property
+    def events(self) -> containers.RepeatedCompositeFieldContainer[audit_pb2.AuditEvent]:
+        """The events of this page."""
+
+    def __init__(
+        self,
+        *,
+        events: abc.Iterable[audit_pb2.AuditEvent] | None = ...,
+        total: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["events", b"events", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...

@@ -76,6 +76,11 @@ class CatalogServiceStub:
                 request_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/privaterouter.catalog.v1.CatalogService/ListAuditEvents',
+                request_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -140,6 +145,13 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAuditEvents(self, request, context):
+        """Lists what was done to models, prices, plans and upstreams, newest first. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CatalogServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -182,6 +194,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.ListModelPrices,
                     request_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesRequest.FromString,
                     response_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListAuditEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -402,6 +419,33 @@ class CatalogService:
             '/privaterouter.catalog.v1.CatalogService/ListModelPrices',
             privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesRequest.SerializeToString,
             privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListModelPricesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.catalog.v1.CatalogService/ListAuditEvents',
+            privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListAuditEventsRequest.SerializeToString,
+            privaterouter_dot_catalog_dot_v1_dot_catalog__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -36,6 +36,8 @@ class CatalogServiceStub:
     """Adds an upstream, or replaces the one of this name. For operators."""
     ListModelPrices: aio.UnaryUnaryMultiCallable[catalog_pb2.ListModelPricesRequest, catalog_pb2.ListModelPricesResponse]
     """Returns all price versions of a model."""
+    ListAuditEvents: aio.UnaryUnaryMultiCallable[catalog_pb2.ListAuditEventsRequest, catalog_pb2.ListAuditEventsResponse]
+    """Lists what was done to models, prices, plans and upstreams, newest first. For operators."""
 
 class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
     """Owns what is for sale and where it is served. Small and read as a whole: callers keep a snapshot and ask whether it is
@@ -107,5 +109,13 @@ class CatalogServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[catalog_pb2.ListModelPricesRequest, abc.Awaitable[catalog_pb2.ListModelPricesResponse]],
     ) -> abc.Awaitable[catalog_pb2.ListModelPricesResponse]:
         """Returns all price versions of a model."""
+
+    @abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: catalog_pb2.ListAuditEventsRequest,
+        context: aio.ServicerContext[catalog_pb2.ListAuditEventsRequest, abc.Awaitable[catalog_pb2.ListAuditEventsResponse]],
+    ) -> abc.Awaitable[catalog_pb2.ListAuditEventsResponse]:
+        """Lists what was done to models, prices, plans and upstreams, newest first. For operators."""
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: aio.Server) -> None: ...

@@ -149,7 +149,9 @@ class _SummaryGroupEnumTypeWrapper(enum_type_wrapper._EnumTypeWrapper[_SummaryGr
     SUMMARY_GROUP_MODEL: _SummaryGroup.ValueType  # 2
     """By public name of the model."""
     SUMMARY_GROUP_API_KEY: _SummaryGroup.ValueType  # 3
-    """By API key."""
+    """By API key. Of one account only."""
+    SUMMARY_GROUP_ACCOUNT: _SummaryGroup.ValueType  # 4
+    """By account. Of all accounts only."""
 
 class SummaryGroup(_SummaryGroup, metaclass=_SummaryGroupEnumTypeWrapper):
     """What to sum by."""
@@ -161,7 +163,9 @@ SUMMARY_GROUP_DAY: SummaryGroup.ValueType  # 1
 SUMMARY_GROUP_MODEL: SummaryGroup.ValueType  # 2
 """By public name of the model."""
 SUMMARY_GROUP_API_KEY: SummaryGroup.ValueType  # 3
-"""By API key."""
+"""By API key. Of one account only."""
+SUMMARY_GROUP_ACCOUNT: SummaryGroup.ValueType  # 4
+"""By account. Of all accounts only."""
 
 class _ReconciliationCheck:
     ValueType = typing.NewType("ValueType", builtins.int)
@@ -788,6 +792,7 @@ class SummarizeUsageRequest(message.Message):
     TO_DAY_FIELD_NUMBER: builtins.int
     MODEL_PUBLIC_NAME_FIELD_NUMBER: builtins.int
     API_KEY_ID_FIELD_NUMBER: builtins.int
+    SPLIT_FIELD_NUMBER: builtins.int
     account_id: builtins.str
     """The account."""
     group: SummaryGroup.ValueType
@@ -800,6 +805,8 @@ class SummarizeUsageRequest(message.Message):
     """Only of this model. Empty: all."""
     api_key_id: builtins.str
     """Only of this API key. Empty: all."""
+    split: SummaryGroup.ValueType
+    """What to split each group by: another one than `group`. Unspecified: groups are not split."""
     def __init__(
         self,
         *,
@@ -809,10 +816,11 @@ class SummarizeUsageRequest(message.Message):
         to_day: builtins.str = ...,
         model_public_name: builtins.str = ...,
         api_key_id: builtins.str = ...,
+        split: SummaryGroup.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "api_key_id", b"api_key_id", "from_day", b"from_day", "group", b"group", "model_public_name", b"model_public_name", "to_day", b"to_day"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "api_key_id", b"api_key_id", "from_day", b"from_day", "group", b"group", "model_public_name", b"model_public_name", "split", b"split", "to_day", b"to_day"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -828,8 +836,12 @@ class SummaryRow(message.Message):
     INPUT_TOKENS_FIELD_NUMBER: builtins.int
     OUTPUT_TOKENS_FIELD_NUMBER: builtins.int
     COST_NANOS_FIELD_NUMBER: builtins.int
+    CACHED_INPUT_TOKENS_FIELD_NUMBER: builtins.int
+    CACHE_WRITE_INPUT_TOKENS_FIELD_NUMBER: builtins.int
+    REASONING_TOKENS_FIELD_NUMBER: builtins.int
+    SPLIT_VALUE_FIELD_NUMBER: builtins.int
     group_value: builtins.str
-    """The day as `2026-05-15`, the model's public name, or the API key's id."""
+    """The day as `2026-05-15`, the model's public name, the API key's id or the account's id."""
     requests: builtins.int
     """How many requests."""
     errors: builtins.int
@@ -840,6 +852,14 @@ class SummaryRow(message.Message):
     """Tokens of the output."""
     cost_nanos: builtins.int
     """What was charged."""
+    cached_input_tokens: builtins.int
+    """Tokens of the prompts that the upstream had cached; in `input_tokens` too."""
+    cache_write_input_tokens: builtins.int
+    """Tokens of the prompts that the upstream wrote into its cache; in `input_tokens` too."""
+    reasoning_tokens: builtins.int
+    """Tokens of hidden reasoning; in `output_tokens` too."""
+    split_value: builtins.str
+    """What the group was split by, in the same forms. Empty: it was not."""
     def __init__(
         self,
         *,
@@ -849,10 +869,14 @@ class SummaryRow(message.Message):
         input_tokens: builtins.int = ...,
         output_tokens: builtins.int = ...,
         cost_nanos: builtins.int = ...,
+        cached_input_tokens: builtins.int = ...,
+        cache_write_input_tokens: builtins.int = ...,
+        reasoning_tokens: builtins.int = ...,
+        split_value: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["cost_nanos", b"cost_nanos", "errors", b"errors", "group_value", b"group_value", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["cache_write_input_tokens", b"cache_write_input_tokens", "cached_input_tokens", b"cached_input_tokens", "cost_nanos", b"cost_nanos", "errors", b"errors", "group_value", b"group_value", "input_tokens", b"input_tokens", "output_tokens", b"output_tokens", "reasoning_tokens", b"reasoning_tokens", "requests", b"requests", "split_value", b"split_value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -866,7 +890,7 @@ class SummarizeUsageResponse(message.Message):
     TOTAL_FIELD_NUMBER: builtins.int
     @builtins.property
     def rows(self) -> containers.RepeatedCompositeFieldContainer[SummaryRow]:
-        """One for each group that has requests, by group value."""
+        """One for each group that has requests, by group value; where they are split, one for each part that has, by both."""
 
     @builtins.property
     def total(self) -> SummaryRow:
@@ -881,6 +905,82 @@ class SummarizeUsageResponse(message.Message):
     _HasFieldArgType: _TypeAlias = typing.Literal["total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["rows", b"rows", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SummarizeAllUsageRequest(message.Message):
+    """Request of SummarizeAllUsage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: builtins.int
+    FROM_DAY_FIELD_NUMBER: builtins.int
+    TO_DAY_FIELD_NUMBER: builtins.int
+    MODEL_PUBLIC_NAME_FIELD_NUMBER: builtins.int
+    CHARGEABLE_ONLY_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
+    group: SummaryGroup.ValueType
+    """What to sum by: day, model or account. A model is the one at whose price requests are charged: the one that answered,
+    also in the place of another.
+    """
+    from_day: builtins.str
+    """Only from this UTC day on, as `2026-05-15`. Empty: from the beginning."""
+    to_day: builtins.str
+    """Only up to and with this UTC day. Empty: to the end."""
+    model_public_name: builtins.str
+    """Only of this model, understood as in `group`; not together with ACCOUNT. Empty: all."""
+    chargeable_only: builtins.bool
+    """Leaves out requests with the status ERROR, which are never charged, so that tokens are those that cost something
+    where the price is above 0; not together with ACCOUNT. Default: false.
+    """
+    limit: builtins.int
+    """How many models or accounts to return, those with the highest cost, 1 to 1,000. Default: 20. Days are all returned."""
+    def __init__(
+        self,
+        *,
+        group: SummaryGroup.ValueType = ...,
+        from_day: builtins.str = ...,
+        to_day: builtins.str = ...,
+        model_public_name: builtins.str = ...,
+        chargeable_only: builtins.bool = ...,
+        limit: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["chargeable_only", b"chargeable_only", "from_day", b"from_day", "group", b"group", "limit", b"limit", "model_public_name", b"model_public_name", "to_day", b"to_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SummarizeAllUsageResponse(message.Message):
+    """Response of SummarizeAllUsage."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    GROUPS_FIELD_NUMBER: builtins.int
+    groups: builtins.int
+    """How many groups have requests, also those beyond `limit`; by ACCOUNT, the number of active accounts."""
+    @builtins.property
+    def rows(self) -> containers.RepeatedCompositeFieldContainer[SummaryRow]:
+        """Days in their order, models and accounts by falling cost; only those that have requests."""
+
+    @builtins.property
+    def total(self) -> SummaryRow:
+        """The sums over all groups, also those beyond `limit`; its group value is empty."""
+
+    def __init__(
+        self,
+        *,
+        rows: abc.Iterable[SummaryRow] | None = ...,
+        total: SummaryRow | None = ...,
+        groups: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["groups", b"groups", "rows", b"rows", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -70,6 +70,11 @@ class UsageServiceStub:
                 request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageResponse.FromString,
                 _registered_method=True)
+        self.SummarizeAllUsage = channel.unary_unary(
+                '/privaterouter.usage.v1.UsageService/SummarizeAllUsage',
+                request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeAllUsageRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeAllUsageResponse.FromString,
+                _registered_method=True)
         self.ListModelUsage = channel.unary_unary(
                 '/privaterouter.usage.v1.UsageService/ListModelUsage',
                 request_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.ListModelUsageRequest.SerializeToString,
@@ -141,6 +146,13 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SummarizeAllUsage(self, request, context):
+        """Sums the final records of all accounts by day, model or account. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListModelUsage(self, request, context):
         """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators.
         """
@@ -202,6 +214,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.SummarizeUsage,
                     request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageRequest.FromString,
                     response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageResponse.SerializeToString,
+            ),
+            'SummarizeAllUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.SummarizeAllUsage,
+                    request_deserializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeAllUsageRequest.FromString,
+                    response_serializer=privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeAllUsageResponse.SerializeToString,
             ),
             'ListModelUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.ListModelUsage,
@@ -409,6 +426,33 @@ class UsageService:
             '/privaterouter.usage.v1.UsageService/SummarizeUsage',
             privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageRequest.SerializeToString,
             privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SummarizeAllUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.usage.v1.UsageService/SummarizeAllUsage',
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeAllUsageRequest.SerializeToString,
+            privaterouter_dot_usage_dot_v1_dot_usage__pb2.SummarizeAllUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,6 +32,8 @@ class UsageServiceStub:
     """Returns one final record."""
     SummarizeUsage: aio.UnaryUnaryMultiCallable[usage_pb2.SummarizeUsageRequest, usage_pb2.SummarizeUsageResponse]
     """Sums an account's final records by day, model or key."""
+    SummarizeAllUsage: aio.UnaryUnaryMultiCallable[usage_pb2.SummarizeAllUsageRequest, usage_pb2.SummarizeAllUsageResponse]
+    """Sums the final records of all accounts by day, model or account. For operators."""
     ListModelUsage: aio.UnaryUnaryMultiCallable[usage_pb2.ListModelUsageRequest, usage_pb2.ListModelUsageResponse]
     """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators."""
     ReconcileCharges: aio.UnaryUnaryMultiCallable[usage_pb2.ReconcileChargesRequest, usage_pb2.ReconcileChargesResponse]
@@ -104,6 +106,14 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[usage_pb2.SummarizeUsageRequest, abc.Awaitable[usage_pb2.SummarizeUsageResponse]],
     ) -> abc.Awaitable[usage_pb2.SummarizeUsageResponse]:
         """Sums an account's final records by day, model or key."""
+
+    @abc_1.abstractmethod
+    def SummarizeAllUsage(
+        self,
+        request: usage_pb2.SummarizeAllUsageRequest,
+        context: aio.ServicerContext[usage_pb2.SummarizeAllUsageRequest, abc.Awaitable[usage_pb2.SummarizeAllUsageResponse]],
+    ) -> abc.Awaitable[usage_pb2.SummarizeAllUsageResponse]:
+        """Sums the final records of all accounts by day, model or account. For operators."""
 
     @abc_1.abstractmethod
     def ListModelUsage(

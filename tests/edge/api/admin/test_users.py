@@ -86,10 +86,20 @@ async def test_disabling_a_user_and_enabling_again_lets_them_log_in_anew(
     assert error_of(await alice.http.get("/api/auth/me"))[:2] == (401, "invalid_session"), "the old one stays ended"
 
 
+async def test_an_admin_sees_a_users_keys_as_the_user_does(admin: Person, alice: Person) -> None:
+    for name in ("one", "two"):
+        await alice.http.post("/api/keys", json={"name": name})
+    page = {"limit": 1, "offset": 1}
+    listed = (await admin.http.get(f"/api/admin/users/{alice.id}/keys", params=page)).json()
+    assert [key["name"] for key in listed["items"]] == ["one"]
+    assert listed == (await alice.http.get("/api/keys", params=page)).json()
+
+
 @pytest.mark.parametrize(
     "method, path, body",
     [
         ("GET", "/api/admin/users/{id}", None),
+        ("GET", "/api/admin/users/{id}/keys", None),
         ("PATCH", "/api/admin/users/{id}", {"status": "active"}),
         ("POST", "/api/admin/users/{id}/plan", {"plan": "team"}),
         ("POST", "/api/admin/users/{id}/credits", {"amount_usd": 1, "reason": "x"}),
@@ -101,7 +111,9 @@ async def test_who_does_not_exist_is_not_found(admin: Person, method: str, path:
         assert error_of(answer)[:2] in [(404, "user_not_found"), (404, "account_not_found")]
 
 
-@pytest.mark.parametrize("body", [{}, {"status": "gone"}, {"role": "root"}, {"email": "new@example.com"}])
+@pytest.mark.parametrize(
+    "body", [{}, {"reason": "none"}, {"status": "gone"}, {"role": "root"}, {"email": "new@example.com"}]
+)
 async def test_a_bad_change_is_refused(admin: Person, alice: Person, body: dict[str, str]) -> None:
     answer = await admin.http.patch(f"/api/admin/users/{alice.id}", json=body)
     assert error_of(answer)[:2] == (400, "invalid_body")

@@ -7,6 +7,7 @@ from fastapi import Query as InQuery
 from google.protobuf.field_mask_pb2 import FieldMask
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.api import keys
 from edge.api.auth import User
 from edge.api.billing import IdempotencyKey, Transaction
 from edge.api.session import Administrator
@@ -52,6 +53,7 @@ class UserChange(Body):
     name: Annotated[Line, Field(max_length=100)] = ""
     role: Literal["user", "admin"] = "user"
     status: Literal["active", "disabled"] = "active"
+    reason: Annotated[Line, Field(description="Why; it goes into the audit log.")] = ""
 
 
 class PlanChange(Body):
@@ -103,14 +105,26 @@ async def get_user(user_id: str, _: Administrator, deps: With) -> UserWithAccoun
 
 
 @router.patch("/{user_id}")
-async def change_user(user_id: str, _: Administrator, body: UserChange, deps: With) -> UserWithAccount:
+async def change_user(user_id: str, admin: Administrator, body: UserChange, deps: With) -> UserWithAccount:
     """Change name, role or status of a user."""
-    if not body.model_fields_set:
+    changed = body.model_fields_set - {"reason"}
+    if not changed:
         raise EdgeError("invalid_body", "Send at least one of: name, role, status.")
     user = auth_pb2.User(id=_user_id(user_id), name=body.name, role=ROLES[body.role], status=STATUSES[body.status])
-    mask = FieldMask(paths=sorted(body.model_fields_set))
-    answer = await deps.clients.auth.UpdateUser(auth_pb2.UpdateUserRequest(user=user, update_mask=mask))
+    request = auth_pb2.UpdateUserRequest(
+        user=user, update_mask=FieldMask(paths=sorted(changed)), actor_id=admin.user.id, reason=body.reason
+    )
+    answer = await deps.clients.auth.UpdateUser(request)
     return (await _with_accounts(deps, [answer.user]))[0]
+
+
+@router.get("/{user_id}/keys")
+async def list_keys_of(
+    user_id: str, _: Administrator, query: Annotated[PageQuery, InQuery()], deps: With
+) -> Page[keys.Key]:
+    """A user's API keys, as the user sees them."""
+    answer = await deps.clients.auth.GetUser(auth_pb2.GetUserRequest(user_id=_user_id(user_id)))
+    return await keys.keys_page(deps, answer.user.id, query)
 
 
 @router.post("/{user_id}/plan")
