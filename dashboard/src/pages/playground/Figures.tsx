@@ -21,7 +21,7 @@ export function Figures({ answer, model }: { answer: Answer; model: Model | unde
   const event = charged.data?.event;
   const figures = figuresOf(event ? counted(progress, event) : progress, model, now);
   const about = figures.about || event?.estimated ? "about " : "";
-  if (status === "failed" && requestId === null) return null;
+  if (!isRunning && requestId === null) return null;
 
   return (
     <div className={classes.figures}>

@@ -64,7 +64,7 @@ function Cost({ answer: { requestId } }: { answer: Answer }) {
   return (
     <>
       What it cost, if anything, is on the{" "}
-      <AnchorLink to="/usage" inherit>
+      <AnchorLink to="/usage" inherit underline="always">
         usage page
       </AnchorLink>
       .
