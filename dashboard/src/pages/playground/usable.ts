@@ -2,7 +2,7 @@
 
 import type { Model, Plan } from "@/api/catalogue";
 import type { Key } from "@/api/keys";
-import { allows } from "@/pages/models/allowed";
+import { allows } from "@/api/allowed";
 
 /** The keys that calls can be made with now. */
 export function usableKeys(keys: readonly Key[], now: number): Key[] {
