@@ -16,6 +16,8 @@ CODE := $(wildcard kit edge services cli deploy bench tests requirements)
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The OpenAI SDK for Node.js, which tests/e2e runs against us.
 NODE_SDK := tests/e2e/node/node_modules/.package-lock.json
+# The Chromium that tests/browser drives, and axe, which looks there for what keeps people out.
+CHROMIUM_PACKAGE := tests/browser/node/node_modules/.package-lock.json
 # More arguments for pytest: make test PYTEST_FLAGS="-k ledger -x"
 PYTEST_FLAGS ?=
 
@@ -42,7 +44,7 @@ test: check pytest ## Run every check and every test
 check: format lint types imports proto-check dashboard-check ## Run every check but the tests
 
 .PHONY: pytest
-pytest: .venv/.ready-dev $(NODE_SDK) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"
+pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
@@ -103,6 +105,10 @@ dashboard-check: .venv/.ready-dev
 bench-lag: .venv/.ready-dev ## How long after a request its usage row and its debit can be seen
 	@exec $(BIN)/python -m bench.lag
 
+.PHONY: bench-reads
+bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
+	@exec $(BIN)/python -m bench.reads
+
 ##@ Change
 
 .PHONY: fmt
@@ -156,6 +162,11 @@ FORCE:
 $(NODE_SDK): tests/e2e/node/package-lock.json | .venv/.ready-dev
 	@echo "==> the OpenAI SDK for Node.js"
 	@$(NODE) npm ci --prefix tests/e2e/node --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
+
+$(CHROMIUM_PACKAGE): tests/browser/node/package-lock.json | .venv/.ready-dev
+	@echo "==> Chromium, from npm (a download of 70 MB where none is cached)"
+	@$(NODE) npm ci --prefix tests/browser/node --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 .PHONY: help

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from edge import frame, health
 from edge.api import auth, billing, catalogue, keys, own_account, usage
-from edge.api.admin import audit, models, plans, price_preview, prices, upstreams, users
+from edge.api.admin import audit, models, plans, price_preview, prices, reports, upstreams, users
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
@@ -28,6 +28,7 @@ API_ROUTERS = (
     price_preview.router,
     plans.router,
     audit.router,
+    reports.router,
     upstreams.router,
     health.router,
 )

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from edge.api.wire import AMOUNT_ERROR
 from edge.errors import EdgeError, from_remote, internal_error
+from edge.etags import tagged
 from kit.errors import RemoteError
 from kit.ids import IdFactory
 from kit.logs import get_logger, request_id
@@ -50,7 +51,7 @@ async def framed(app: Application, scope: Scope, receive: Receive, send: Send, *
         await send(message)
 
     try:
-        await app(scope, receive, send_with_headers)
+        await app(scope, receive, tagged(scope, send_with_headers))
     except Exception:
         # Starlette has answered with a 500 by now and raises it again for the server to see; it is logged here.
         log.exception("request_failed", method=scope["method"], path=scope["path"])

@@ -5,10 +5,13 @@ from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Header
 from fastapi import Query as InQuery
+from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from edge.api import billing_csv
+from edge.api.csv_text import csv_answer
 from edge.api.session import SignedIn
-from edge.api.wire import Body, JsonRoute, Page, PageQuery, Usd, utc
+from edge.api.wire import Body, JsonRoute, Moment, Page, PageQuery, Query, Usd, timestamp, utc
 from edge.deps import Deps, With
 from edge.errors import EdgeError
 from kit.errors import RemoteError
@@ -26,6 +29,7 @@ KINDS: dict[pb.TransactionKind.ValueType, Kind] = {
     pb.TRANSACTION_KIND_PLAN_CREDIT: "plan_credit",
     pb.TRANSACTION_KIND_ADJUSTMENT: "adjustment",
 }
+NUMBERS = {name: number for number, name in KINDS.items()}
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -78,10 +82,27 @@ class Transaction(BaseModel):
         )
 
 
-class TransactionQuery(PageQuery):
-    """Which transactions to list."""
+class TransactionFilter(Query):
+    """Which transactions to answer; each end of the time span may be left open."""
 
     kind: Kind | None = None
+    from_time: Moment | None = Field(None, alias="from", description="Only from this time on.")
+    to_time: Moment | None = Field(None, alias="to", description="Only before this time.")
+
+    def pack(self, account_id: str) -> pb.ListTransactionsRequest:
+        """As billing takes it. EdgeError invalid_parameter for a span that ends before it begins."""
+        if self.from_time and self.to_time and self.from_time > self.to_time:
+            raise EdgeError("invalid_parameter", "`from` is after `to`.", param="from")
+        return pb.ListTransactionsRequest(
+            account_id=account_id,
+            kinds=[NUMBERS[self.kind]] if self.kind else [],
+            from_time=timestamp(self.from_time),
+            to_time=timestamp(self.to_time),
+        )
+
+
+class TransactionQuery(TransactionFilter, PageQuery):
+    """Which page of which transactions."""
 
 
 @router.get("/balance")
@@ -115,16 +136,31 @@ async def top_up(login: SignedIn, body: TopUp, deps: With, idempotency_key: Idem
 @router.get("/transactions")
 async def transactions(login: SignedIn, query: Annotated[TransactionQuery, InQuery()], deps: With) -> Page[Transaction]:
     """What changed the balance, newest first."""
-    request = pb.ListTransactionsRequest(
-        account_id=login.user.id,
-        limit=query.limit,
-        offset=query.offset,
-        kinds=[number for number, name in KINDS.items() if name == query.kind],
-    )
     try:
-        answer = await deps.clients.billing.ListTransactions(request)
+        return await transactions_of(deps, login.user.id, query)
     except RemoteError as error:
         raise not_open_yet(error) from None
+
+
+@router.get(
+    "/transactions/export.csv",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
+)
+async def export(login: SignedIn, query: Annotated[TransactionFilter, InQuery()], deps: With) -> StreamingResponse:
+    """All transactions that match, as CSV, newest first."""
+    lines = billing_csv.lines(deps.clients.billing, query.pack(login.user.id))
+    try:
+        return await csv_answer(lines, filename="transactions.csv")
+    except RemoteError as error:
+        raise not_open_yet(error) from None
+
+
+async def transactions_of(deps: Deps, account_id: str, query: TransactionQuery) -> Page[Transaction]:
+    """One page of an account's transactions."""
+    request = query.pack(account_id)
+    request.limit, request.offset = query.limit, query.offset
+    answer = await deps.clients.billing.ListTransactions(request)
     items = [Transaction.of(transaction) for transaction in answer.transactions]
     return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
 

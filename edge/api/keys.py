@@ -1,6 +1,6 @@
 """A user's API keys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -15,11 +15,16 @@ from edge.api.wire import Body, JsonRoute, Line, Moment, Page, PageQuery, Usd, i
 from edge.deps import Deps, With
 from edge.errors import EdgeError
 from kit.errors import RemoteError
+from kit.logs import get_logger
 from kit.money import format_usd
 from privaterouter.auth.v1 import auth_pb2 as pb
+from privaterouter.billing.v1 import billing_pb2
 
+SPEND_TIMEOUT_S = 2.0
+"""Keys are worth listing without what they have spent, so that it is not long waited for."""
 STATUSES = {"active": pb.API_KEY_STATUS_ACTIVE, "disabled": pb.API_KEY_STATUS_DISABLED}
 
+log = get_logger()
 router = APIRouter(prefix="/api/keys", tags=["API keys"], route_class=JsonRoute)
 
 Status = Literal["active", "disabled"]
@@ -91,9 +96,12 @@ class Key(BaseModel):
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="About ten seconds late.")
     created_at: datetime
+    spent_this_month_usd: str | None = Field(
+        description="What it has been charged in this UTC month. Null: that cannot be asked at this moment."
+    )
 
     @classmethod
-    def of(cls, key: pb.ApiKey) -> Self:
+    def of(cls, key: pb.ApiKey, *, spent_nanos: int | None) -> Self:
         """A key as answers show one."""
         return cls(
             id=key.id,
@@ -109,6 +117,7 @@ class Key(BaseModel):
             expires_at=utc_or_none(key.expire_time if key.HasField("expire_time") else None),
             last_used_at=utc_or_none(key.last_use_time if key.HasField("last_use_time") else None),
             created_at=utc(key.create_time),
+            spent_this_month_usd=None if spent_nanos is None else format_usd(spent_nanos),
         )
 
 
@@ -143,7 +152,7 @@ async def create_key(login: SignedIn, body: NewKey, deps: With) -> CreatedKey:
     )
     with _expiry_named_as_here():
         answer = await deps.clients.auth.CreateApiKey(request)
-    return CreatedKey(key=answer.secret, api_key=Key.of(answer.api_key))
+    return CreatedKey(key=answer.secret, api_key=Key.of(answer.api_key, spent_nanos=0))
 
 
 @router.patch("/{key_id}")
@@ -178,7 +187,8 @@ async def change_key(key_id: str, login: SignedIn, body: KeyChange, deps: With) 
     mask = FieldMask(paths=[fields[name] for name in sorted(body.model_fields_set)])
     request = pb.UpdateApiKeyRequest(user_id=login.user.id, api_key=api_key, update_mask=mask)
     with _expiry_named_as_here():
-        return Key.of((await deps.clients.auth.UpdateApiKey(request)).api_key)
+        changed = (await deps.clients.auth.UpdateApiKey(request)).api_key
+    return (await _with_spend(deps, [changed]))[0]
 
 
 @router.delete("/{key_id}", status_code=204)
@@ -192,8 +202,22 @@ async def keys_page(deps: Deps, user_id: str, query: PageQuery) -> Page[Key]:
     """A page of a user's keys."""
     request = pb.ListApiKeysRequest(user_id=user_id, limit=query.limit, offset=query.offset)
     answer = await deps.clients.auth.ListApiKeys(request)
-    items = [Key.of(key) for key in answer.api_keys]
+    items = await _with_spend(deps, answer.api_keys)
     return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
+
+
+async def _with_spend(deps: Deps, keys: Sequence[pb.ApiKey]) -> list[Key]:
+    """Keys with what they have spent, which is left out where billing does not answer."""
+    request = billing_pb2.BatchGetKeySpendRequest(api_key_ids=[key.id for key in keys])
+    try:
+        spends = (
+            (await deps.clients.billing.BatchGetKeySpend(request, timeout=SPEND_TIMEOUT_S)).key_spends if keys else []
+        )
+    except RemoteError as error:
+        log.warning("key_spend_not_asked", error=str(error))
+        return [Key.of(key, spent_nanos=None) for key in keys]
+    spent = {spend.api_key_id: spend.charged_nanos for spend in spends}
+    return [Key.of(key, spent_nanos=spent.get(key.id, 0)) for key in keys]
 
 
 def require_models(deps: Deps, names: list[str]) -> None:

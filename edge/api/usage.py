@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 
 from edge.api import usage_csv
 from edge.api.charges import Ledger, PriceLine, Rounding, ledger_of, price_lines
+from edge.api.csv_text import csv_answer
 from edge.api.session import SignedIn
 from edge.api.wire import Line, Moment, Page, PageQuery, Query, identifier, timestamp, utc
-from edge.deps import With
+from edge.deps import Deps, With
 from edge.errors import EdgeError
 from kit.money import format_usd
 from privaterouter.usage.v1 import usage_pb2 as pb
@@ -27,7 +28,8 @@ STATUSES: dict[pb.UsageStatus.ValueType, Status] = {
     pb.USAGE_STATUS_INTERRUPTED: "interrupted",
 }
 NUMBERS = {name: number for number, name in STATUSES.items()}
-GROUPS = {
+GroupBy = Literal["day", "model", "key"]
+GROUPS: dict[GroupBy, pb.SummaryGroup.ValueType] = {
     "day": pb.SUMMARY_GROUP_DAY,
     "model": pb.SUMMARY_GROUP_MODEL,
     "key": pb.SUMMARY_GROUP_API_KEY,
@@ -63,7 +65,8 @@ class ListQuery(Filter, PageQuery):
 class SummaryQuery(Query):
     """What to sum up: whole UTC days, both included."""
 
-    group_by: Literal["day", "model", "key"] = "day"
+    group_by: GroupBy = "day"
+    split_by: GroupBy | None = Field(None, description="Split each group by this, which is another one than group_by.")
     model: Line | None = None
     key_id: Line | None = None
     from_day: Moment | None = Field(None, alias="from", description="Only from this UTC day on.")
@@ -167,8 +170,11 @@ class Sums(BaseModel):
 
     requests: int
     errors: int = Field(description="Calls that did not end in success.")
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int = Field(description="Cached tokens and those written into a cache included.")
+    cached_input_tokens: int
+    cache_write_input_tokens: int
+    output_tokens: int = Field(description="Tokens of hidden reasoning included.")
+    reasoning_tokens: int
     cost_usd: str
 
     @classmethod
@@ -178,7 +184,10 @@ class Sums(BaseModel):
             "requests": row.requests,
             "errors": row.errors,
             "input_tokens": row.input_tokens,
+            "cached_input_tokens": row.cached_input_tokens,
+            "cache_write_input_tokens": row.cache_write_input_tokens,
             "output_tokens": row.output_tokens,
+            "reasoning_tokens": row.reasoning_tokens,
             "cost_usd": format_usd(row.cost_nanos),
         }
 
@@ -187,12 +196,14 @@ class Group(Sums):
     """Sums over the calls of one day, model or key."""
 
     group: str = Field(description="The day, the model's public name, or the key's id.")
+    split: str | None = Field(description="What the group is split by, in the same forms. Null: it is not.")
 
 
 class Summary(BaseModel):
     """Sums by group, and over all."""
 
-    group_by: Literal["day", "model", "key"]
+    group_by: GroupBy
+    split_by: GroupBy | None
     items: list[Group]
     totals: Sums
 
@@ -200,29 +211,13 @@ class Summary(BaseModel):
 @router.get("")
 async def list_usage(login: SignedIn, query: Annotated[ListQuery, InQuery()], deps: With) -> Page[Event]:
     """The calls, newest first."""
-    request = pb.ListUsageRequest(account_id=login.user.id, filter=query.pack(), limit=query.limit, offset=query.offset)
-    answer = await deps.clients.usage.ListUsage(request)
-    items = [Event.of(record) for record in answer.records]
-    return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
+    return await page_of(deps, login.user.id, query)
 
 
 @router.get("/summary")
 async def summary(login: SignedIn, query: Annotated[SummaryQuery, InQuery()], deps: With) -> Summary:
     """Sums by day, model or key."""
-    request = pb.SummarizeUsageRequest(
-        account_id=login.user.id,
-        group=GROUPS[query.group_by],
-        from_day=_day(query.from_day),
-        to_day=_day(query.to_day),
-        model_public_name=query.model or "",
-        api_key_id=_key_id(query.key_id),
-    )
-    answer = await deps.clients.usage.SummarizeUsage(request)
-    return Summary(
-        group_by=query.group_by,
-        items=[Group.model_validate(Sums.values(row) | {"group": row.group_value}) for row in answer.rows],
-        totals=Sums.model_validate(Sums.values(answer.total)),
-    )
+    return await summary_of(deps, login.user.id, query)
 
 
 @router.get(
@@ -233,14 +228,7 @@ async def summary(login: SignedIn, query: Annotated[SummaryQuery, InQuery()], de
 async def export(login: SignedIn, query: Annotated[Filter, InQuery()], deps: With) -> StreamingResponse:
     """All calls that match, as CSV, newest first."""
     lines = usage_csv.lines(deps.clients.usage, login.user.id, matching=query.pack())
-    # The first page comes before the headers, so that a failure is still an answer.
-    first = await anext(lines)
-
-    return StreamingResponse(
-        usage_csv.following(first, lines),
-        media_type="text/csv; charset=utf-8",
-        headers={"content-disposition": 'attachment; filename="usage.csv"'},
-    )
+    return await csv_answer(lines, filename="usage.csv")
 
 
 @router.get("/{request_id}")
@@ -259,6 +247,39 @@ async def one(request_id: str, login: SignedIn, deps: With) -> EventDetail:
         lease_id=record.lease_id or None,
         attempts=[Attempt.of(attempt) for attempt in record.attempts],
         ledger=await ledger_of(deps.clients.billing, record),
+    )
+
+
+async def page_of(deps: Deps, account_id: str, query: ListQuery) -> Page[Event]:
+    """One page of an account's calls."""
+    request = pb.ListUsageRequest(account_id=account_id, filter=query.pack(), limit=query.limit, offset=query.offset)
+    answer = await deps.clients.usage.ListUsage(request)
+    items = [Event.of(record) for record in answer.records]
+    return Page(items=items, total=answer.total, limit=query.limit, offset=query.offset)
+
+
+async def summary_of(deps: Deps, account_id: str, query: SummaryQuery) -> Summary:
+    """Sums over an account's calls. EdgeError invalid_parameter for groups that are split by themselves."""
+    if query.split_by == query.group_by:
+        raise EdgeError("invalid_parameter", "split_by must be another one than group_by.", param="split_by")
+    request = pb.SummarizeUsageRequest(
+        account_id=account_id,
+        group=GROUPS[query.group_by],
+        split=GROUPS[query.split_by] if query.split_by else pb.SUMMARY_GROUP_UNSPECIFIED,
+        from_day=_day(query.from_day),
+        to_day=_day(query.to_day),
+        model_public_name=query.model or "",
+        api_key_id=_key_id(query.key_id),
+    )
+    answer = await deps.clients.usage.SummarizeUsage(request)
+    return Summary(
+        group_by=query.group_by,
+        split_by=query.split_by,
+        items=[
+            Group.model_validate(Sums.values(row) | {"group": row.group_value, "split": row.split_value or None})
+            for row in answer.rows
+        ],
+        totals=Sums.model_validate(Sums.values(answer.total)),
     )
 
 

@@ -1,9 +1,8 @@
 """Usage as CSV, a page at a time, so that its length costs no memory."""
 
-import csv
-import io
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
+from edge.api.csv_text import csv_text
 from kit.money import format_usd
 from kit.timestamps import from_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
@@ -39,27 +38,10 @@ async def lines(usage: UsageServiceStub, account_id: str, *, matching: pb.UsageF
     while True:
         request = pb.ListUsageRequest(account_id=account_id, filter=matching, limit=PAGE, before_request_id=before)
         records = (await usage.ListUsage(request)).records
-        yield _text(header, records)
+        yield csv_text(header, map(_row, records))
         if len(records) < PAGE:
             return
         before, header = records[-1].request_id, None
-
-
-async def following(first: str, rest: AsyncIterator[str]) -> AsyncIterator[str]:
-    """`first`, then `rest`."""
-    yield first
-    async for piece in rest:
-        yield piece
-
-
-def _text(header: tuple[str, ...] | None, records: Iterable[pb.UsageRecord]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    if header:
-        writer.writerow(header)
-    for record in records:
-        writer.writerow([_harmless(value) for value in _row(record)])
-    return out.getvalue()
 
 
 def _row(record: pb.UsageRecord) -> tuple[object, ...]:
@@ -82,8 +64,3 @@ def _row(record: pb.UsageRecord) -> tuple[object, ...]:
         record.cache_write_input_tokens,
         record.served_model_public_name,
     )
-
-
-def _harmless(value: object) -> object:
-    """Texts that a spreadsheet would run as a formula get a quote in front; upstreams choose some of them."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value

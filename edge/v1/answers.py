@@ -145,7 +145,7 @@ class Counter:
     def is_more_than(self, output_tokens: int) -> bool:
         """Whether there are several answers, and together they are too long for this many tokens.
 
-        llama.cpp tells the usage of one of them (docs/decisions/0012). The least that text takes is a token for each
+        llama.cpp tells the usage of one of them (docs/decisions/0013). The least that text takes is a token for each
         delta, or for five characters: in letters of two or three bytes a token often has ten bytes, but nowhere that
         many characters. A quarter is left for a server that cuts its text elsewhere.
         """

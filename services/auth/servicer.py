@@ -66,7 +66,13 @@ class AuthServicer(SessionsServicer, VirtualKeysServicer):
         for field, value in (("search", request.search), ("email", request.email)):
             checks.text(field, value, least=0, most=254)
         async with self._database.reader() as c:
-            found, total = await store_users.users_page(c, wanted, search=request.search, email=request.email)
+            found, total = await store_users.users_page(
+                c,
+                wanted,
+                search=request.search,
+                email=request.email,
+                from_time=packing.time(request.from_time, "from_time") if request.HasField("from_time") else None,
+            )
         return pb.ListUsersResponse(users=map(packing.user_message, found), total=total)
 
     async def BatchGetUsers(self, request: pb.BatchGetUsersRequest, context: Context) -> pb.BatchGetUsersResponse:

@@ -3,6 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from kit import audit_log
+from kit.audit_log import Act, changes
 from kit.database import Connection
 from services.billing import store, store_accounts
 from services.billing.books import Account
@@ -40,10 +42,8 @@ async def change_plan(
     account_id: UUID,
     *,
     plan: Plan,
-    actor_id: UUID | None,
-    reason: str,
+    act: Act,
     transaction_id: UUID,
-    now: datetime,
 ) -> tuple[Account, int, bool]:
     """The account on its new plan, the nano-dollars granted by this call, and whether anything changed.
 
@@ -57,18 +57,27 @@ async def change_plan(
             connection,
             account,
             plan,
-            once=f"{plan.id}:{now:%Y-%m}",
-            note=reason,
-            actor_id=actor_id,
+            once=f"{plan.id}:{act.time:%Y-%m}",
+            note=act.reason,
+            actor_id=act.actor_id,
             transaction_id=transaction_id,
-            now=now,
+            now=act.time,
         )
-    changed = bool(granted) or account.plan_id != plan.id
+    details = changes({"plan_id": account.plan_id}, {"plan_id": plan.id, "granted_nanos": granted or None})
     account.plan_id = plan.id
     await store.save(connection, books)
-    if changed:
-        await store_accounts.note_change(connection, account_id, now)
-    return account, granted, changed
+    if details:
+        await audit_log.write(
+            connection,
+            "billing",
+            act,
+            action="plan.changed",
+            subject_kind="account",
+            subject_id=account_id,
+            details=details,
+        )
+        await store_accounts.note_change(connection, account_id, act.time)
+    return account, granted, bool(details)
 
 
 async def _grant(

@@ -10,6 +10,9 @@ from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
+from kit import audit_log
+from kit.audit_log import Act
+from kit.audit_log import changes as changes_of
 from kit.database import Connection
 from kit.errors import Unavailable
 from kit.ids import IdFactory
@@ -91,6 +94,8 @@ async def correct(
         raise Unavailable("a correction of one of these requests came to exist meanwhile")
     await store_ledger.add_entries(connection, [entry for row in booked for entry in entries_of(row)])
     await store.save(connection, books)
+    if booked:
+        await _log(connection, booked, purpose, Act(event_id=ids(), actor_id=purpose.actor_id, time=now))
     for account_id in sorted({row.account_id for row in booked}):
         await store_accounts.note_change(connection, account_id, now)
     return results
@@ -138,6 +143,25 @@ def _transaction(
         request_id=correction.request_id,
         api_key_id=cost.api_key_id,
         price_version_id=purpose.price_version_id,
+    )
+
+
+async def _log(connection: Connection, booked: Sequence[Transaction], purpose: Purpose, act: Act) -> None:
+    """One event for a call: which requests were corrected, the ledger says."""
+    told = {
+        "description": purpose.description,
+        "corrections": len(booked),
+        "accounts": len({row.account_id for row in booked}),
+        "amount_nanos": sum(row.amount_nanos for row in booked),
+    }
+    await audit_log.write(
+        connection,
+        "billing",
+        act,
+        action="charges.corrected",
+        subject_kind="price_version",
+        subject_id=purpose.price_version_id,
+        details=changes_of({}, told),
     )
 
 

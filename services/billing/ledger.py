@@ -51,6 +51,17 @@ class Transaction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which transactions to list: of these kinds, booked in a time span, before an id; None for all."""
+
+    account_id: UUID | None
+    kinds: frozenset[TransactionKind] = frozenset(TransactionKind)
+    from_time: datetime | None = None
+    to_time: datetime | None = None
+    before_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestTransaction:
     """A charge or a correction of one, as its account sees it, and what of it the house bore instead."""
 

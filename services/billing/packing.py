@@ -1,20 +1,25 @@
 """From the contract's messages to plain values, checked, and back."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from kit.audit_log import AuditEvent
 from kit.errors import InvalidArgument
-from kit.ids import parse_uuid
+from kit.ids import lowest_id, parse_uuid
 from kit.money import MAX_NANOS
 from kit.timestamps import from_proto, to_proto
+from privaterouter.audit.v1 import audit_pb2
 from privaterouter.billing.v1 import billing_pb2 as pb
 from services.billing import charges, corrections, lease_lifecycle, leases
 from services.billing.books import Account
-from services.billing.ledger import RequestTransaction, Transaction, TransactionKind
+from services.billing.ledger import Filter, RequestTransaction, Transaction, TransactionKind
 from services.billing.terms import MOST_ADJUSTED_NANOS
 
 MOST_DESCRIPTION_CHARS = 200
+_EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 _KINDS = {
     TransactionKind.CHARGE: pb.TRANSACTION_KIND_CHARGE,
@@ -106,10 +111,50 @@ def request_transaction(row: RequestTransaction) -> pb.RequestTransaction:
     )
 
 
-def kinds(numbers: Collection[pb.TransactionKind.ValueType]) -> set[TransactionKind]:
+def transaction_filter(request: pb.ListTransactionsRequest) -> Filter:
+    """Which of an account's transactions to list."""
+    return Filter(
+        account_id=parse_uuid(request.account_id, "account_id"),
+        kinds=kinds(request.kinds),
+        from_time=_moment(request.from_time, "from_time") if request.HasField("from_time") else None,
+        to_time=_moment(request.to_time, "to_time") if request.HasField("to_time") else None,
+        before_id=optional_uuid(request.before_transaction_id, "before_transaction_id"),
+    )
+
+
+def span(request: pb.SumCreditsRequest) -> tuple[UUID, UUID]:
+    """The first id of a time span, and the first after it."""
+    for field in ("from_time", "to_time"):
+        if not request.HasField(field):
+            raise InvalidArgument(f"{field} is needed", field=field)
+    return lowest_id(_moment(request.from_time, "from_time")), lowest_id(_moment(request.to_time, "to_time"))
+
+
+def _moment(timestamp: Timestamp, field: str) -> datetime:
+    try:
+        return max(from_proto(timestamp), _EARLIEST)
+    except OverflowError as error:
+        raise InvalidArgument(f"{field} is out of range", field=field) from error
+
+
+def audit_event(event: AuditEvent) -> audit_pb2.AuditEvent:
+    """The event as callers see it."""
+    return audit_pb2.AuditEvent(
+        id=str(event.id),
+        create_time=to_proto(event.create_time),
+        actor_id=str(event.actor_id or ""),
+        action=event.action,
+        subject_kind=event.subject_kind,
+        subject_id=event.subject_id,
+        reason=event.reason,
+        details={field: audit_pb2.AuditChange(old=one.old, new=one.new) for field, one in event.details.items()},
+    )
+
+
+def kinds(numbers: Collection[pb.TransactionKind.ValueType]) -> frozenset[TransactionKind]:
     """The kinds of transactions to list; none given means all."""
     try:
-        return {_KINDS_BACK[number] for number in numbers} or set(TransactionKind)
+        return frozenset(_KINDS_BACK[number] for number in numbers) or frozenset(TransactionKind)
     except KeyError:
         raise InvalidArgument("there is no such kind of transaction", field="kinds") from None
 

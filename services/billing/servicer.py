@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from kit import audit_log
 from kit.clock import Clock
 from kit.database import Connection, Database
 from kit.errors import InvalidArgument
@@ -30,9 +31,11 @@ from services.billing.books import Account
 from services.billing.errors import AccountNotFound
 from services.billing.plans import Plans
 from services.billing.servicer_checks import ChecksServicer
+from services.billing.servicer_reports import ReportsServicer
 from services.billing.terms import FREE_PLAN, Terms, month_of
 
 MOST_IDS = 1_000
+MOST_LISTED = 1_000
 MOST_CHANGES = 1_000
 MOST_LEASES = 10_000
 MOST_CHARGES = 5_000
@@ -40,7 +43,7 @@ MOST_CHARGES = 5_000
 log = get_logger()
 
 
-class BillingServicer(ChecksServicer):
+class BillingServicer(ChecksServicer, ReportsServicer):
     """privaterouter.billing.v1.BillingService."""
 
     def __init__(
@@ -120,28 +123,27 @@ class BillingServicer(ChecksServicer):
         self, request: pb.ListTransactionsRequest, context: Context
     ) -> pb.ListTransactionsResponse:
         account_id = parse_uuid(request.account_id, "account_id")
-        wanted = page(request.limit, request.offset)
-        kinds = packing.kinds(request.kinds)
+        wanted = packing.transaction_filter(request)
+        limits = page(request.limit, request.offset, maximum=MOST_LISTED)
+        if wanted.before_id and limits.offset:
+            raise InvalidArgument("offset does not go together with before_transaction_id", field="offset")
         async with self._database.reader() as connection:
             await _account(connection, account_id)
-            rows = await store_ledger.transactions(connection, account_id, kinds=kinds, page=wanted)
-            total = await store_ledger.transaction_count(connection, account_id, kinds=kinds)
-        return pb.ListTransactionsResponse(transactions=map(packing.transaction, rows), total=total)
+            total = None if wanted.before_id else await store_ledger.transaction_count(connection, wanted)
+            rows = await store_ledger.transactions(connection, wanted, limits, total=total)
+        return pb.ListTransactionsResponse(transactions=map(packing.transaction, rows), total=total or 0)
 
     async def ChangePlan(self, request: pb.ChangePlanRequest, context: Context) -> pb.ChangePlanResponse:
         account_id = parse_uuid(request.account_id, "account_id")
-        actor_id = packing.optional_uuid(request.actor_id, "actor_id")
-        reason = packing.text(request.reason, field="reason", most=500)
+        act = audit_log.act(request.actor_id, request.reason, event_id=self._ids(), now=self._clock())
         plan = await self._plans.get(request.plan_id)
         async with self._database.transaction() as connection:
             account, granted, changed = await accounts.change_plan(
                 connection,
                 account_id,
                 plan=plan,
-                actor_id=actor_id,
-                reason=reason,
+                act=act,
                 transaction_id=self._ids(),
-                now=self._clock(),
             )
         if changed:
             log.info("plan_changed", account_id=str(account_id), plan_id=plan.id, granted_nanos=granted)
@@ -156,11 +158,9 @@ class BillingServicer(ChecksServicer):
                 connection,
                 account_id,
                 amount_nanos=request.amount_nanos,
-                reason=packing.text(request.reason, field="reason", most=500),
-                actor_id=packing.optional_uuid(request.actor_id, "actor_id"),
+                act=audit_log.act(request.actor_id, request.reason.strip(), event_id=self._ids(), now=self._clock()),
                 idempotency_key=packing.text(request.idempotency_key, field="idempotency_key", least=1, most=255),
                 transaction_id=transaction_id,
-                now=self._clock(),
             )
         if transaction.id == transaction_id:
             self._announcer.changed(account_id)

@@ -72,3 +72,9 @@ async def key_spend(connection: Connection, api_key_ids: Collection[UUID], *, mo
         month,
     )
     return {row["api_key_id"]: row["charged_nanos"] for row in rows}
+
+
+async def posted_nanos(connection: Connection) -> int:
+    """What is posted to all accounts together."""
+    nanos: int = await connection.fetchval("SELECT COALESCE(sum(posted_nanos), 0)::bigint FROM billing.accounts")
+    return nanos

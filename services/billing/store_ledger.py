@@ -1,13 +1,18 @@
 """SQL of the ledger, which is only ever added to."""
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from asyncpg import Record
 
 from kit.database import Connection
+from kit.ids import lowest_id
 from kit.paging import Page
-from services.billing.ledger import Entry, RequestCost, RequestTransaction, Transaction, TransactionKind
+from services.billing.ledger import Entry, Filter, RequestCost, RequestTransaction, Transaction, TransactionKind
+
+_DAY = timedelta(days=1)
+_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 
 _COLUMNS = (
     "id",
@@ -144,28 +149,89 @@ async def transaction_by_ref(
     return _transaction(row) if row else None
 
 
-async def transactions(
-    connection: Connection, account_id: UUID, *, kinds: Collection[TransactionKind], page: Page
-) -> list[Transaction]:
-    """One page of an account's transactions, newest first, each with what it changed in the account."""
+async def transactions(connection: Connection, wanted: Filter, page: Page, *, total: int | None) -> list[Transaction]:
+    """One page of the transactions that match, newest first, each with what it changed in its account.
+
+    The ids come from an index alone, so that even what is skipped by the million costs little; with `total`, how many
+    match, from the nearer end.
+    """
+    where, values = _where(wanted)
+    order, (limit, offset) = "DESC", page
+    if total is not None and page.offset > total // 2:
+        limit = max(0, min(page.limit, total - page.offset))
+        order, offset = "ASC", max(0, total - page.offset - limit)
     rows = await connection.fetch(
-        f"{_AS_SEEN} WHERE t.account_id = $1 AND t.kind = ANY($2) ORDER BY t.id DESC LIMIT $3 OFFSET $4",
-        account_id,
-        list(kinds),
-        page.limit,
-        page.offset,
+        f"""
+        {_AS_SEEN} WHERE t.id = ANY(ARRAY(
+            SELECT id FROM billing.ledger_transactions WHERE {where}
+            ORDER BY id {order} LIMIT ${len(values) + 1} OFFSET ${len(values) + 2}
+        )) ORDER BY t.id DESC
+        """,
+        *values,
+        limit,
+        offset,
     )
     return [_transaction(row) for row in rows]
 
 
-async def transaction_count(connection: Connection, account_id: UUID, *, kinds: Collection[TransactionKind]) -> int:
-    """How many transactions of these kinds an account has."""
-    count: int = await connection.fetchval(
-        "SELECT count(*) FROM billing.ledger_transactions WHERE account_id = $1 AND kind = ANY($2)",
-        account_id,
-        list(kinds),
-    )
+async def transaction_count(connection: Connection, wanted: Filter) -> int:
+    """How many transactions match."""
+    where, values = _where(wanted)
+    count: int = await connection.fetchval(f"SELECT count(*) FROM billing.ledger_transactions WHERE {where}", *values)
     return count
+
+
+async def credit_sums(connection: Connection, *, from_id: UUID, to_id: UUID) -> dict[TransactionKind, int]:
+    """What credit was booked of each kind from an id up to another; adjustments that take or correct do not count."""
+    rows = await connection.fetch(
+        """
+        SELECT kind, sum(amount_nanos)::bigint FROM billing.ledger_transactions
+        WHERE kind IN ('top_up', 'plan_credit') AND id >= $1 AND id < $2 GROUP BY kind
+        UNION ALL
+        SELECT 'adjustment', sum(amount_nanos)::bigint FROM billing.ledger_transactions
+        WHERE kind = 'adjustment' AND id >= $1 AND id < $2 AND amount_nanos > 0 AND request_id IS NULL
+        HAVING count(*) > 0
+        """,
+        from_id,
+        to_id,
+    )
+    return {TransactionKind(kind): nanos for kind, nanos in rows}
+
+
+async def amounts_by_kind(connection: Connection) -> dict[TransactionKind, int]:
+    """The amounts of all transactions, by kind."""
+    rows = await connection.fetch(
+        "SELECT kind, sum(amount_nanos)::bigint FROM billing.ledger_transactions GROUP BY kind"
+    )
+    return {TransactionKind(kind): nanos for kind, nanos in rows}
+
+
+async def absorbed_nanos(connection: Connection) -> int:
+    """The balance of the house account that bears what customers could not pay."""
+    nanos: int = await connection.fetchval(
+        "SELECT COALESCE(sum(amount_nanos), 0)::bigint FROM billing.ledger_entries WHERE account_kind = 'absorbed'"
+    )
+    return nanos
+
+
+def _where(wanted: Filter) -> tuple[str, list[object]]:
+    every = [
+        ("account_id =", wanted.account_id),
+        ("create_time >=", wanted.from_time),
+        ("create_time <", wanted.to_time),
+        # An id is made with the time beside it: bounds spare other days, with a day more for clocks that were set back.
+        ("id >=", lowest_id(wanted.from_time - _DAY) if wanted.from_time else None),
+        ("id <", lowest_id(min(wanted.to_time, _LATEST) + _DAY) if wanted.to_time else None),
+        ("id <", wanted.before_id),
+        ("kind =", next(iter(wanted.kinds)) if len(wanted.kinds) == 1 else None),
+    ]
+    given = [(condition, value) for condition, value in every if value is not None]
+    clauses = ["true", *(f"{condition} ${number}" for number, (condition, _) in enumerate(given, 1))]
+    values: list[object] = [value for _, value in given]
+    if 1 < len(wanted.kinds) < len(TransactionKind):
+        values.append(list(wanted.kinds))
+        clauses.append(f"kind = ANY(${len(values)})")
+    return " AND ".join(clauses), values
 
 
 def _transaction(row: Record) -> Transaction:

@@ -18,6 +18,8 @@ from sqlalchemy import (
     text,
 )
 
+from kit.audit_table import audit_events
+
 metadata = MetaData(schema="billing")
 
 accounts = Table(
@@ -101,7 +103,8 @@ ledger_transactions = Table(
     Column("price_version_id", Text),
     Column("record_time", DateTime(timezone=True)),
     UniqueConstraint("request_id", "revision", name="ledger_transactions_request_key"),
-    Index("ledger_transactions_account_idx", "account_id", "id"),
+    Index("ledger_transactions_account_kind_idx", "account_id", "id", postgresql_include=["kind", "create_time"]),
+    Index("ledger_transactions_kind_idx", "kind", "id", postgresql_include=["amount_nanos"]),
     Index("ledger_transactions_api_key_idx", "api_key_id", "id", postgresql_where=text("kind = 'charge'")),
     Index("ledger_transactions_record_time_idx", "record_time", "request_id", postgresql_where=text("kind = 'charge'")),
     Index(
@@ -126,4 +129,12 @@ ledger_entries = Table(
     Column("account_kind", Text, primary_key=True),
     Column("account_id", Uuid),
     Column("amount_nanos", BigInteger, nullable=False),
+    Index(
+        "ledger_entries_absorbed_idx",
+        "transaction_id",
+        postgresql_include=["amount_nanos"],
+        postgresql_where=text("account_kind = 'absorbed'"),
+    ),
 )
+
+audit_events(metadata)

@@ -13,7 +13,7 @@ from kit.timestamps import from_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import store, store_daily
 from services.usage.errors import InvalidFilter
-from services.usage.records import STATUSES, Status
+from services.usage.records import STATUSES, Record, Status
 from services.usage.store_daily import Range
 
 _FIRST_YEAR = 1900
@@ -106,6 +106,17 @@ def span_conditions(message: pb.ListModelUsageRequest) -> dict[str, object]:
         "request_id >": max(after, lowest_id(from_time - _MARGIN)),
         "request_id <": lowest_id(min(to_time, _LATEST) + _MARGIN),
     }
+
+
+async def records(connection: Connection, wanted: Filter, *, limit: int, offset: int) -> tuple[list[Record], int]:
+    """One page of the records that match, newest first, and how many match; read from the nearer end."""
+    count = await total(connection, wanted)
+    where = conditions(wanted)
+    if offset <= count // 2:
+        return await store.final_records(connection, where, limit=limit, offset=offset), count
+    length = max(0, min(limit, count - offset))
+    skipped = max(0, count - offset - length)
+    return await store.final_records(connection, where, limit=length, offset=skipped, from_oldest=True), count
 
 
 async def total(connection: Connection, wanted: Filter) -> int:

@@ -78,10 +78,13 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
         if before and offset:
             raise InvalidArgument("offset does not go together with before_request_id", field="offset")
         async with self._database.reader() as connection:
-            records = await store.final_records(
-                connection, listing.conditions(wanted, before), limit=limit, offset=offset
-            )
-            total = 0 if before else await listing.total(connection, wanted)
+            if before:
+                records = await store.final_records(
+                    connection, listing.conditions(wanted, before), limit=limit, offset=0
+                )
+                total = 0
+            else:
+                records, total = await listing.records(connection, wanted, limit=limit, offset=offset)
         return pb.ListUsageResponse(records=map(to_message, records), total=total)
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import date
 
+from asyncpg import Record
+
 from kit.database import Connection
 from services.usage.store_daily import SUMMED, SUMS, Sums
 
@@ -32,37 +34,60 @@ _MODELS = f"{_DAYS} AND ($3::text IS NULL OR model_public_name = $3) AND (charge
 
 async def by_day(connection: Connection, span: Span) -> Totals:
     """Each day, in order."""
-    return await _totals(connection, span, "model_daily", _MODELS, "day", order="value", limit=None)
+    return await _totals(connection, span, "day", order="value", limit=None)
 
 
 async def by_model(connection: Connection, span: Span, *, limit: int) -> Totals:
     """The models with the highest cost."""
     order = "cost_nanos DESC, requests DESC, value"
-    return await _totals(connection, span, "model_daily", _MODELS, "model_public_name", order=order, limit=limit)
+    return await _totals(connection, span, "model_public_name", order=order, limit=limit)
 
 
 async def by_account(connection: Connection, span: Span, *, limit: int) -> Totals:
-    """The accounts with the highest cost. The span's model and `chargeable_only` do not count."""
-    order = "cost_nanos DESC, requests DESC, value"
-    return await _totals(connection, span, "usage_daily", _DAYS, "account_id", order=order, limit=limit)
+    """The accounts with the highest cost. The span's model and `chargeable_only` do not count.
 
-
-async def _totals(
-    connection: Connection, span: Span, table: str, where: str, column: str, *, order: str, limit: int | None
-) -> Totals:
-    values: list[object] = [span.from_day, span.to_day]
-    values = [*values, span.model_public_name, span.chargeable_only] if table == "model_daily" else values
+    Only the cost is summed of all accounts, which may be very many; the total is that of the models.
+    """
     rows = await connection.fetch(
         f"""
         WITH groups AS MATERIALIZED (
-            SELECT {column} AS value, {SUMS} FROM usage.{table} WHERE {where}
+            SELECT account_id, sum(cost_nanos) AS cost_nanos FROM usage.usage_daily WHERE {_DAYS} AND requests > 0
+            GROUP BY account_id
+        ), highest AS (SELECT account_id FROM groups ORDER BY cost_nanos DESC, account_id LIMIT $3)
+        SELECT NULL AS value, {SUMS}, (SELECT count(*) FROM groups) AS count FROM usage.model_daily WHERE {_DAYS}
+        UNION ALL
+        SELECT account_id::text, {SUMS}, 0 FROM usage.usage_daily
+        WHERE account_id IN (SELECT account_id FROM highest) AND {_DAYS} GROUP BY account_id
+        """,
+        span.from_day,
+        span.to_day,
+        limit,
+    )
+    found = _read(rows)
+    highest = sorted(found.groups.items(), key=lambda item: (-item[1].cost_nanos, item[0]))
+    return Totals(dict(highest), found.total, found.count)
+
+
+async def _totals(connection: Connection, span: Span, column: str, *, order: str, limit: int | None) -> Totals:
+    rows = await connection.fetch(
+        f"""
+        WITH groups AS MATERIALIZED (
+            SELECT {column} AS value, {SUMS} FROM usage.model_daily WHERE {_MODELS}
             GROUP BY {column} HAVING sum(requests) > 0
-        ), highest AS (SELECT * FROM groups ORDER BY {order} LIMIT ${len(values) + 1})
+        ), highest AS (SELECT * FROM groups ORDER BY {order} LIMIT $5)
         SELECT NULL AS value, {SUMS}, count(*) AS count FROM groups
         UNION ALL SELECT value::text, {", ".join(SUMMED)}, 0 FROM highest
         """,
-        *values,
+        span.from_day,
+        span.to_day,
+        span.model_public_name,
+        span.chargeable_only,
         limit,
     )
+    return _read(rows)
+
+
+def _read(rows: list[Record]) -> Totals:
+    """The first row is the total with the number of groups."""
     (_, *total, count), *groups = rows
     return Totals({value: Sums(*sums) for value, *sums, _ in groups}, Sums(*(number or 0 for number in total)), count)

@@ -260,6 +260,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/billing/transactions/export.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export
+         * @description All transactions that match, as CSV, newest first.
+         */
+        get: operations["export_api_billing_transactions_export_csv_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/usage": {
         parameters: {
             query?: never;
@@ -626,6 +646,126 @@ export interface paths {
          * @description Who did what, newest first.
          */
         get: operations["list_events_api_admin_audit_log_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/overview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Overview
+         * @description Revenue, calls, tokens and users of the last days.
+         */
+        get: operations["overview_api_admin_overview_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{user_id}/usage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * User Usage
+         * @description A user's calls, newest first.
+         */
+        get: operations["user_usage_api_admin_users__user_id__usage_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{user_id}/usage/summary": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * User Summary
+         * @description Sums over a user's calls by day, model or key.
+         */
+        get: operations["user_summary_api_admin_users__user_id__usage_summary_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/users/{user_id}/transactions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * User Transactions
+         * @description What changed a user's balance, newest first.
+         */
+        get: operations["user_transactions_api_admin_users__user_id__transactions_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ledger
+         * @description The transactions of all accounts, newest first.
+         */
+        get: operations["ledger_api_admin_ledger_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/admin/ledger/totals": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Ledger Totals
+         * @description The balances of the ledger's accounts, in one snapshot.
+         */
+        get: operations["ledger_totals_api_admin_ledger_totals_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1153,6 +1293,46 @@ export interface components {
             plan_name: string;
         };
         /**
+         * AccountTransaction
+         * @description A transaction and the account that it is of, whose id is the user's.
+         */
+        AccountTransaction: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "charge" | "top_up" | "plan_credit" | "adjustment";
+            /**
+             * Amount Usd
+             * @description Negative where it took.
+             * @example -0.0000041
+             */
+            amount_usd: string;
+            /** Description */
+            description: string;
+            /**
+             * Request Id
+             * @description The call that was charged, or whose charge was corrected.
+             */
+            request_id: string | null;
+            /** Api Key Id */
+            api_key_id: string | null;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /** Account Id */
+            account_id: string;
+            /**
+             * Actor Id
+             * @description The operator of an adjustment or plan change.
+             */
+            actor_id: string | null;
+        };
+        /**
          * Actor
          * @description Who did it.
          */
@@ -1254,6 +1434,61 @@ export interface components {
             new: string | null;
         };
         /**
+         * ConfiguredModel
+         * @description An LLM with all of its configuration.
+         */
+        ConfiguredModel: {
+            /** Id */
+            id: string;
+            /**
+             * Public Name
+             * @example privaterouter/fast
+             */
+            public_name: string;
+            /**
+             * Upstream Model
+             * @description The model behind it, for people to read.
+             */
+            upstream_model: string;
+            /** Family */
+            family: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            /**
+             * Status
+             * @description disabled: to callers it does not exist.
+             * @enum {string}
+             */
+            status: "active" | "disabled";
+            /** Context Tokens */
+            context_tokens: number;
+            /** Max Output Tokens */
+            max_output_tokens: number;
+            /** Dimensions */
+            dimensions: number | null;
+            /** Template Tokens */
+            template_tokens: number;
+            /** Tools Tokens */
+            tools_tokens: number;
+            /** Image Tokens */
+            image_tokens: number;
+            /** Sticky */
+            sticky: ("prompt_prefix" | "user") | null;
+            /** Fallback Models */
+            fallback_models: string[];
+            /** Routes */
+            routes: components["schemas"]["Route"][];
+            prices: components["schemas"]["PriceVersion"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+        };
+        /**
          * CreatedKey
          * @description A new key with its secret, which is shown here and never again.
          */
@@ -1304,6 +1539,33 @@ export interface components {
         Credited: {
             account: components["schemas"]["Account"];
             transaction: components["schemas"]["Transaction"];
+        };
+        /**
+         * Day
+         * @description One UTC day.
+         */
+        Day: {
+            /** Requests */
+            requests: number;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /**
+             * Day
+             * @example 2026-05-15
+             */
+            day: string;
+            /**
+             * Errors
+             * @description Calls that did not end in success.
+             */
+            errors: number;
         };
         /**
          * Estimate
@@ -1464,10 +1726,22 @@ export interface components {
              * @description Calls that did not end in success.
              */
             errors: number;
-            /** Input Tokens */
+            /**
+             * Input Tokens
+             * @description Cached tokens and those written into a cache included.
+             */
             input_tokens: number;
-            /** Output Tokens */
+            /** Cached Input Tokens */
+            cached_input_tokens: number;
+            /** Cache Write Input Tokens */
+            cache_write_input_tokens: number;
+            /**
+             * Output Tokens
+             * @description Tokens of hidden reasoning included.
+             */
             output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
             /** Cost Usd */
             cost_usd: string;
             /**
@@ -1475,6 +1749,11 @@ export interface components {
              * @description The day, the model's public name, or the key's id.
              */
             group: string;
+            /**
+             * Split
+             * @description What the group is split by, in the same forms. Null: it is not.
+             */
+            split: string | null;
         };
         /**
          * Health
@@ -1531,6 +1810,11 @@ export interface components {
              * Format: date-time
              */
             created_at: string;
+            /**
+             * Spent This Month Usd
+             * @description What it has been charged in this UTC month. Null: that cannot be asked at this moment.
+             */
+            spent_this_month_usd: string | null;
         };
         /**
          * KeyChange
@@ -1595,6 +1879,42 @@ export interface components {
              * @description Oldest first; null where state is unavailable.
              */
             transactions: components["schemas"]["LedgerTransaction"][] | null;
+        };
+        /**
+         * LedgerTotals
+         * @description The balance of each kind of account; they sum to 0. House accounts that have paid are below 0.
+         */
+        LedgerTotals: {
+            /**
+             * Customer Usd
+             * @description What users have.
+             */
+            customer_usd: string;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /**
+             * Promo Usd
+             * @description What plans included.
+             */
+            promo_usd: string;
+            /**
+             * Cash Usd
+             * @description What was paid in.
+             */
+            cash_usd: string;
+            /**
+             * Adjustments Usd
+             * @description What operators took, less what they gave.
+             */
+            adjustments_usd: string;
+            /**
+             * Absorbed Usd
+             * @description What users could not pay of their charges.
+             */
+            absorbed_usd: string;
         };
         /**
          * LedgerTransaction
@@ -1664,6 +1984,60 @@ export interface components {
             effective_at: string;
             /** Is Current */
             is_current: boolean;
+        };
+        /**
+         * Model
+         * @description An LLM with what it costs, in US dollars per million tokens.
+         */
+        Model: {
+            /**
+             * Public Name
+             * @example privaterouter/fast
+             */
+            public_name: string;
+            /**
+             * Upstream Model
+             * @example gemma4:latest
+             */
+            upstream_model: string;
+            /** Family */
+            family: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            /** Context Tokens */
+            context_tokens: number;
+            /** Max Output Tokens */
+            max_output_tokens: number;
+            /**
+             * Dimensions
+             * @description Size of an embedding. Null: no embeddings, or not known.
+             */
+            dimensions: number | null;
+            /**
+             * Input Usd Per Mtok
+             * @example 0.100000
+             */
+            input_usd_per_mtok: string;
+            /**
+             * Cached Input Usd Per Mtok
+             * @description Of prompt tokens that the model's server had in its cache.
+             * @example 0.100000
+             */
+            cached_input_usd_per_mtok: string;
+            /**
+             * Cache Write Input Usd Per Mtok
+             * @description Of prompt tokens that it wrote into its cache.
+             * @example 0.100000
+             */
+            cache_write_input_usd_per_mtok: string;
+            /**
+             * Output Usd Per Mtok
+             * @example 0.300000
+             */
+            output_usd_per_mtok: string;
         };
         /**
          * ModelChange
@@ -2033,6 +2407,72 @@ export interface components {
             user_agent: string;
         };
         /**
+         * Overview
+         * @description How the whole is doing: sums over whole UTC days, the last of which goes on.
+         */
+        Overview: {
+            /** Requests */
+            requests: number;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Days */
+            days: number;
+            /**
+             * First Day
+             * @example 2026-05-15
+             */
+            first_day: string;
+            /**
+             * Last Day
+             * @example 2026-05-15
+             */
+            last_day: string;
+            /**
+             * Errors
+             * @description Calls that did not end in success.
+             */
+            errors: number;
+            /**
+             * Credits Sold Usd
+             * @description Top-ups.
+             */
+            credits_sold_usd: string;
+            /**
+             * Credits Granted Usd
+             * @description Included credits of plans, and what operators gave, but no corrections of charges.
+             */
+            credits_granted_usd: string;
+            /**
+             * Active Users
+             * @description Users who made calls.
+             */
+            active_users: number;
+            /** New Users */
+            new_users: number;
+            /**
+             * By Day
+             * @description Every day, also those without calls.
+             */
+            by_day: components["schemas"]["Day"][];
+            /**
+             * Top Models
+             * @description The ten that were charged most for.
+             */
+            top_models: components["schemas"]["TopModel"][];
+            /**
+             * Top Users
+             * @description The ten who were charged most.
+             */
+            top_users: components["schemas"]["TopUser"][];
+        };
+        /**
          * OwnChange
          * @description What to change of oneself.
          * @example {
@@ -2043,10 +2483,38 @@ export interface components {
             /** Name */
             name: string;
         };
+        /** Page[AccountTransaction] */
+        Page_AccountTransaction_: {
+            /** Items */
+            items: components["schemas"]["AccountTransaction"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
         /** Page[AuditEvent] */
         Page_AuditEvent_: {
             /** Items */
             items: components["schemas"]["AuditEvent"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
+        /** Page[ConfiguredModel] */
+        Page_ConfiguredModel_: {
+            /** Items */
+            items: components["schemas"]["ConfiguredModel"][];
             /**
              * Total
              * @description How many there are in all.
@@ -2089,6 +2557,20 @@ export interface components {
         Page_ListedPrice_: {
             /** Items */
             items: components["schemas"]["ListedPrice"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
+        /** Page[Model] */
+        Page_Model_: {
+            /** Items */
+            items: components["schemas"]["Model"][];
             /**
              * Total
              * @description How many there are in all.
@@ -2610,6 +3092,8 @@ export interface components {
              * @enum {string}
              */
             group_by: "day" | "model" | "key";
+            /** Split By */
+            split_by: ("day" | "model" | "key") | null;
             /** Items */
             items: components["schemas"]["Group"][];
             totals: components["schemas"]["Sums"];
@@ -2626,10 +3110,22 @@ export interface components {
              * @description Calls that did not end in success.
              */
             errors: number;
-            /** Input Tokens */
+            /**
+             * Input Tokens
+             * @description Cached tokens and those written into a cache included.
+             */
             input_tokens: number;
-            /** Output Tokens */
+            /** Cached Input Tokens */
+            cached_input_tokens: number;
+            /** Cache Write Input Tokens */
+            cache_write_input_tokens: number;
+            /**
+             * Output Tokens
+             * @description Tokens of hidden reasoning included.
+             */
             output_tokens: number;
+            /** Reasoning Tokens */
+            reasoning_tokens: number;
             /** Cost Usd */
             cost_usd: string;
         };
@@ -2645,6 +3141,25 @@ export interface components {
             input_tokens: number;
         };
         /**
+         * TopModel
+         * @description A model; a call is that of the model that answered it.
+         */
+        TopModel: {
+            /** Requests */
+            requests: number;
+            /**
+             * Revenue Usd
+             * @description What calls were charged.
+             */
+            revenue_usd: string;
+            /** Input Tokens */
+            input_tokens: number;
+            /** Output Tokens */
+            output_tokens: number;
+            /** Model */
+            model: string;
+        };
+        /**
          * TopUp
          * @description How much to add: 10, 25, 50, 100 or 500 dollars.
          * @example {
@@ -2658,6 +3173,23 @@ export interface components {
              * @example 10
              */
             amount_usd: string | number;
+        };
+        /**
+         * TopUser
+         * @description A user whose calls were charged most.
+         */
+        TopUser: {
+            /** User Id */
+            user_id: string;
+            /**
+             * Email
+             * @description Null: it cannot be told at this moment.
+             */
+            email: string | null;
+            /** Requests */
+            requests: number;
+            /** Revenue Usd */
+            revenue_usd: string;
         };
         /**
          * Transaction
@@ -2927,143 +3459,6 @@ export interface components {
              */
             created_at: string;
             account: components["schemas"]["Account"] | null;
-        };
-        /**
-         * Model
-         * @description An LLM with all of its configuration.
-         */
-        edge__api__admin__models__Model: {
-            /** Id */
-            id: string;
-            /**
-             * Public Name
-             * @example privaterouter/fast
-             */
-            public_name: string;
-            /**
-             * Upstream Model
-             * @description The model behind it, for people to read.
-             */
-            upstream_model: string;
-            /** Family */
-            family: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "chat" | "embedding";
-            /**
-             * Status
-             * @description disabled: to callers it does not exist.
-             * @enum {string}
-             */
-            status: "active" | "disabled";
-            /** Context Tokens */
-            context_tokens: number;
-            /** Max Output Tokens */
-            max_output_tokens: number;
-            /** Dimensions */
-            dimensions: number | null;
-            /** Template Tokens */
-            template_tokens: number;
-            /** Tools Tokens */
-            tools_tokens: number;
-            /** Image Tokens */
-            image_tokens: number;
-            /** Sticky */
-            sticky: ("prompt_prefix" | "user") | null;
-            /** Fallback Models */
-            fallback_models: string[];
-            /** Routes */
-            routes: components["schemas"]["Route"][];
-            prices: components["schemas"]["PriceVersion"];
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-        };
-        /**
-         * Model
-         * @description An LLM with what it costs, in US dollars per million tokens.
-         */
-        edge__api__catalogue__Model: {
-            /**
-             * Public Name
-             * @example privaterouter/fast
-             */
-            public_name: string;
-            /**
-             * Upstream Model
-             * @example gemma4:latest
-             */
-            upstream_model: string;
-            /** Family */
-            family: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "chat" | "embedding";
-            /** Context Tokens */
-            context_tokens: number;
-            /** Max Output Tokens */
-            max_output_tokens: number;
-            /**
-             * Dimensions
-             * @description Size of an embedding. Null: no embeddings, or not known.
-             */
-            dimensions: number | null;
-            /**
-             * Input Usd Per Mtok
-             * @example 0.100000
-             */
-            input_usd_per_mtok: string;
-            /**
-             * Cached Input Usd Per Mtok
-             * @description Of prompt tokens that the model's server had in its cache.
-             * @example 0.100000
-             */
-            cached_input_usd_per_mtok: string;
-            /**
-             * Cache Write Input Usd Per Mtok
-             * @description Of prompt tokens that it wrote into its cache.
-             * @example 0.100000
-             */
-            cache_write_input_usd_per_mtok: string;
-            /**
-             * Output Usd Per Mtok
-             * @example 0.300000
-             */
-            output_usd_per_mtok: string;
-        };
-        /** Page[Model] */
-        edge__api__wire__Page_Model___1: {
-            /** Items */
-            items: components["schemas"]["edge__api__catalogue__Model"][];
-            /**
-             * Total
-             * @description How many there are in all.
-             */
-            total: number;
-            /** Limit */
-            limit: number;
-            /** Offset */
-            offset: number;
-        };
-        /** Page[Model] */
-        edge__api__wire__Page_Model___2: {
-            /** Items */
-            items: components["schemas"]["edge__api__admin__models__Model"][];
-            /**
-             * Total
-             * @description How many there are in all.
-             */
-            total: number;
-            /** Limit */
-            limit: number;
-            /** Offset */
-            offset: number;
         };
         Error: {
             error: {
@@ -3466,6 +3861,10 @@ export interface operations {
                 /** @description How many items to skip. */
                 offset?: number;
                 kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
             };
             header?: never;
             path?: never;
@@ -3480,6 +3879,33 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Transaction_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    export_api_billing_transactions_export_csv_get: {
+        parameters: {
+            query?: {
+                kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             default: components["responses"]["Error"];
@@ -3522,6 +3948,8 @@ export interface operations {
         parameters: {
             query?: {
                 group_by?: "day" | "model" | "key";
+                /** @description Split each group by this, which is another one than group_by. */
+                split_by?: ("day" | "model" | "key") | null;
                 model?: string | null;
                 key_id?: string | null;
                 /** @description Only from this UTC day on. */
@@ -3614,7 +4042,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__wire__Page_Model___1"];
+                    "application/json": components["schemas"]["Page_Model_"];
                 };
             };
             default: components["responses"]["Error"];
@@ -3821,7 +4249,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__wire__Page_Model___2"];
+                    "application/json": components["schemas"]["Page_ConfiguredModel_"];
                 };
             };
             default: components["responses"]["Error"];
@@ -3846,7 +4274,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__admin__models__Model"];
+                    "application/json": components["schemas"]["ConfiguredModel"];
                 };
             };
             default: components["responses"]["Error"];
@@ -3873,7 +4301,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__admin__models__Model"];
+                    "application/json": components["schemas"]["ConfiguredModel"];
                 };
             };
             default: components["responses"]["Error"];
@@ -4032,6 +4460,179 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditEvent_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    overview_api_admin_overview_get: {
+        parameters: {
+            query?: {
+                days?: "1" | "7" | "30" | "90";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Overview"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    user_usage_api_admin_users__user_id__usage_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                model?: string | null;
+                key_id?: string | null;
+                status?: ("success" | "error" | "cancelled" | "interrupted") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Event_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    user_summary_api_admin_users__user_id__usage_summary_get: {
+        parameters: {
+            query?: {
+                group_by?: "day" | "model" | "key";
+                /** @description Split each group by this, which is another one than group_by. */
+                split_by?: ("day" | "model" | "key") | null;
+                model?: string | null;
+                key_id?: string | null;
+                /** @description Only from this UTC day on. */
+                from?: string | null;
+                /** @description Only up to and with this UTC day. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Summary"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    user_transactions_api_admin_users__user_id__transactions_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                /** @description Only from this time on. */
+                from?: string | null;
+                /** @description Only before this time. */
+                to?: string | null;
+            };
+            header?: never;
+            path: {
+                user_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Transaction_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ledger_api_admin_ledger_get: {
+        parameters: {
+            query?: {
+                /** @description The highest number of items to return. */
+                limit?: number;
+                /** @description How many items to skip. */
+                offset?: number;
+                kind?: ("charge" | "top_up" | "plan_credit" | "adjustment") | null;
+                account_id?: string | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AccountTransaction_"];
+                };
+            };
+            default: components["responses"]["Error"];
+        };
+    };
+    ledger_totals_api_admin_ledger_totals_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LedgerTotals"];
                 };
             };
             default: components["responses"]["Error"];

@@ -16,6 +16,7 @@ from edge.deps import Deps, With
 from edge.errors import EdgeError
 from privaterouter.audit.v1 import audit_pb2
 from privaterouter.auth.v1 import auth_pb2
+from privaterouter.billing.v1 import billing_pb2
 from privaterouter.catalog.v1 import catalog_pb2
 
 MAX_OFFSET = 10_000
@@ -105,6 +106,7 @@ def sources(clients: Clients, asked: Asked) -> list[Awaitable[Listed]]:
     """A call to each service that keeps a log."""
     return [
         clients.auth.ListAuditEvents(auth_pb2.ListAuditEventsRequest(**asked)),
+        clients.billing.ListAuditEvents(billing_pb2.ListAuditEventsRequest(**asked)),
         clients.catalog.ListAuditEvents(catalog_pb2.ListAuditEventsRequest(**asked)),
     ]
 

@@ -1,9 +1,12 @@
 """Balance, top-up and transactions, with amounts that never pass through a float."""
 
+import csv
+import io
 from typing import Any
 
 import pytest
 
+from edge.api.csv_text import csv_text
 from tests.edge.api.conftest import Application, Person, error_of
 
 JSON = {"content-type": "application/json"}
@@ -163,3 +166,28 @@ async def test_the_catalogue_is_public(app: Application) -> None:
             "monthly_quota_tokens": None,
         }
         assert len(plans["items"][4]["allowed_models"]) == 6
+
+
+async def test_transactions_come_by_time_and_as_csv_over_many_pages(
+    alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge.api.billing_csv.PAGE", 2)
+    for amount in (10, 25):
+        await alice.http.post("/api/billing/topup", json={"amount_usd": amount})
+    items = (await alice.http.get("/api/billing/transactions")).json()["items"]
+    second = items[1]["created_at"]
+    later = (await alice.http.get("/api/billing/transactions", params={"from": second})).json()
+    earlier = (await alice.http.get("/api/billing/transactions", params={"to": second})).json()
+    assert ([*later["items"], *earlier["items"]], later["total"], earlier["total"]) == (items, 2, 1)
+    answer = await alice.http.get("/api/billing/transactions/export.csv")
+    assert answer.headers["content-disposition"] == 'attachment; filename="transactions.csv"'
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert rows == [{name: value or "" for name, value in item.items()} for item in items]
+    topped_up = await alice.http.get("/api/billing/transactions/export.csv?kind=top_up")
+    assert [row["amount_usd"] for row in csv.DictReader(io.StringIO(topped_up.text))] == ["25.00", "10.00"]
+    bad = await alice.http.get("/api/billing/transactions?from=2026-05-16&to=2026-05-15")
+    assert error_of(bad) == (400, "invalid_parameter", "from")
+
+
+def test_an_amount_that_was_taken_is_no_formula_and_a_description_may_be() -> None:
+    assert csv_text(None, [("-0.0000041", "-1.00", "=1+1", "-cmd", "-", 5)]) == "-0.0000041,-1.00,'=1+1,'-cmd,'-,5\r\n"

@@ -22,10 +22,38 @@ async def test_every_answer_has_an_id_of_ours_and_forbids_what_it_does_not_need(
             seen.add(request_id)
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["x-frame-options"] == "DENY"
-            assert answer.headers["cache-control"] == "no-store"
+            revalidated = path in ("/api/models", "/api/openapi.json")
+            assert answer.headers["cache-control"] == ("private, no-cache" if revalidated else "no-store")
             assert "default-src 'none'" in answer.headers["content-security-policy"]
             assert "script-src" not in answer.headers["content-security-policy"]
         assert len(seen) == 6
+
+
+async def test_who_has_the_present_answer_is_not_sent_it_again(alice: Person) -> None:
+    first = await alice.http.get("/api/billing/balance")
+    tag = first.headers["etag"]
+    assert (first.status_code, tag[0], tag[-1]) == (200, '"', '"')
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
+        again = await alice.http.get("/api/billing/balance", headers={"if-none-match": known})
+        assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+        assert again.headers["cache-control"] == "private, no-cache"
+        assert "content-type" not in again.headers
+    await alice.http.post("/api/billing/topup", json={"amount_usd": 10})
+    changed = await alice.http.get("/api/billing/balance", headers={"if-none-match": tag})
+    assert (changed.status_code, changed.json()["balance_usd"]) == (200, "11.00")
+    assert changed.headers["etag"] != tag
+
+
+async def test_errors_changes_and_streams_have_no_tag(alice: Person) -> None:
+    answers = [
+        await alice.http.get("/api/usage/nothing", headers={"if-none-match": "*"}),
+        await alice.http.get("/api/usage/export.csv", headers={"if-none-match": "*"}),
+        await alice.http.post("/api/billing/topup", json={"amount_usd": 10}, headers={"if-none-match": "*"}),
+    ]
+    assert [(answer.status_code, answer.headers.get("etag")) for answer in answers] == [
+        (404, None), (200, None), (200, None),
+    ]  # fmt: skip
+    assert {answer.headers["cache-control"] for answer in answers} == {"no-store"}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import grpc
 import pytest
 
+from kit.errors import RemoteError
+from privaterouter.billing.v1 import billing_pb2
 from tests.edge.api.conftest import Application, Person, error_of
 
 NOBODYS = "00000000-0000-7000-8000-000000000000"
@@ -36,6 +39,7 @@ async def test_a_new_key_is_shown_in_full_once(alice: Person) -> None:
         "expires_at": None,
         "last_used_at": None,
         "created_at": "",
+        "spent_this_month_usd": "0.00",
     }
     listed = await alice.http.get("/api/keys")
     assert listed.json() == {"items": [key], "total": 1, "limit": 20, "offset": 0}
@@ -70,6 +74,7 @@ async def test_a_key_can_be_made_with_all_its_limits(alice: Person) -> None:
         "expires_at": expires.isoformat().replace("+00:00", "Z"),
         "last_used_at": None,
         "created_at": key["created_at"],
+        "spent_this_month_usd": "0.00",
     }
     assert (await alice.http.get("/api/keys")).json()["items"] == [key]
 
@@ -183,3 +188,21 @@ async def test_keys_come_in_pages_newest_first(alice: Person) -> None:
 )
 async def test_a_bad_page_is_refused(app: Application, alice: Person, query: str, param: str) -> None:
     assert error_of(await alice.http.get(f"/api/keys?{query}")) == (400, "invalid_parameter", param)
+
+
+async def test_a_key_shows_what_it_has_spent_and_is_listed_also_where_that_cannot_be_asked(
+    app: Application, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = (await new_key(alice))["api_key"]
+    spends: list[billing_pb2.KeySpend] = [billing_pb2.KeySpend(api_key_id=key["id"], charged_nanos=4_100)]
+
+    async def answers(request: billing_pb2.BatchGetKeySpendRequest, timeout: float) -> object:
+        assert list(request.api_key_ids) == [key["id"]]
+        if not spends:
+            raise RemoteError(grpc.StatusCode.UNAVAILABLE, "away")
+        return billing_pb2.BatchGetKeySpendResponse(key_spends=spends)
+
+    monkeypatch.setattr(app.deps.clients.billing, "BatchGetKeySpend", answers)
+    assert (await alice.http.get("/api/keys")).json()["items"] == [key | {"spent_this_month_usd": "0.0000041"}]
+    spends.clear()
+    assert (await alice.http.get("/api/keys")).json()["items"] == [key | {"spent_this_month_usd": None}]

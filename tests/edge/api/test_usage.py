@@ -257,21 +257,39 @@ async def test_a_filter_that_makes_no_sense_is_refused(
 
 async def test_sums_come_by_day_model_and_key(app: Application, alice: Person) -> None:
     await three_days(app, alice)
-    each = {"requests": 1, "errors": 0, "input_tokens": 14, "output_tokens": 9, "cost_usd": "0.0000041"}
+    classes = {"cached_input_tokens": 0, "cache_write_input_tokens": 0, "reasoning_tokens": 0}
+    tokens = {"input_tokens": 14, "output_tokens": 9, **classes}
+    each = {"split": None, "requests": 1, "errors": 0, **tokens, "cost_usd": "0.0000041"}
     by_day = (await alice.http.get("/api/usage/summary")).json()
     assert by_day == {
         "group_by": "day",
+        "split_by": None,
         "items": [
             {"group": "2026-05-15", **each},
             {"group": "2026-05-16", **each},
             {"group": "2026-05-17", **each, "errors": 1},
         ],
-        "totals": {"requests": 3, "errors": 1, "input_tokens": 42, "output_tokens": 27, "cost_usd": "0.0000123"},
+        "totals": {
+            "requests": 3,
+            "errors": 1,
+            "input_tokens": 42,
+            "output_tokens": 27,
+            **classes,
+            "cost_usd": "0.0000123",
+        },
     }
     by_model = (await alice.http.get("/api/usage/summary?group_by=model&from=2026-05-16&to=2026-05-16")).json()
     assert by_model["items"] == [{"group": "privaterouter/embed", **each}]
     by_key = (await alice.http.get("/api/usage/summary?group_by=key")).json()
     assert [(item["group"], item["requests"]) for item in by_key["items"]] == [(KEY, 2), (OTHER_KEY, 1)]
+    split = (await alice.http.get("/api/usage/summary?split_by=model&from=2026-05-16")).json()
+    assert split["split_by"] == "model"
+    assert [(item["group"], item["split"], item["requests"]) for item in split["items"]] == [
+        ("2026-05-16", "privaterouter/embed", 1),
+        ("2026-05-17", "privaterouter/fast", 1),
+    ]
+    same = await alice.http.get("/api/usage/summary?group_by=key&split_by=key")
+    assert error_of(same) == (400, "invalid_parameter", "split_by")
     bad = await alice.http.get("/api/usage/summary?group_by=hour")
     assert error_of(bad) == (400, "invalid_parameter", "group_by")
 

@@ -1,11 +1,13 @@
 """Credit that comes and goes by people: top-ups, adjustments, and the list of transactions."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import grpc
 import pytest
 
 from kit.errors import RemoteError
+from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2 as pb
 from tests.services.billing.world import CENT, NOW, USD, Owner, World, some_id
 
@@ -210,11 +212,14 @@ async def test_transactions_are_listed_newest_first_in_pages_and_by_kind(world: 
     assert (list(rest.transactions), rest.total) == (list(everything.transactions)[20:], 25)
     paid = await list_transactions(world, owner, kinds=(pb.TRANSACTION_KIND_TOP_UP, pb.TRANSACTION_KIND_PLAN_CREDIT))
     assert (list(paid.transactions), paid.total) == (list(everything.transactions)[23:], 2)
+    for offset in range(20, 25):
+        page = await list_transactions(world, owner, limit=3, offset=offset)
+        assert (list(page.transactions), page.total) == (list(everything.transactions)[offset : offset + 3], 25)
     beyond = await list_transactions(world, owner, offset=25)
     assert beyond == pb.ListTransactionsResponse(total=25)
 
 
-@pytest.mark.parametrize("fields", [{"limit": 201}, {"limit": -1}, {"offset": -1}])
+@pytest.mark.parametrize("fields", [{"limit": 1_001}, {"limit": -1}, {"offset": -1}])
 async def test_a_bad_page_is_refused(world: World, fields: dict[str, int]) -> None:
     owner = await world.owner()
     with pytest.raises(RemoteError) as caught:
@@ -227,3 +232,24 @@ async def test_a_kind_that_does_not_exist_is_refused(world: World) -> None:
     with pytest.raises(RemoteError) as caught:
         await list_transactions(world, owner, kinds=(pb.TRANSACTION_KIND_UNSPECIFIED,))
     assert caught.value.metadata == {"field": "kinds"}
+
+
+async def test_transactions_are_listed_by_time_and_before_an_id(world: World) -> None:
+    # Ids are made with the time beside them, which lists rely on.
+    world.clock.now = datetime.now(UTC)
+    owner = await world.owner()
+    for number in range(3):
+        world.clock.now += timedelta(seconds=1)
+        await top_up(world, owner, 10 * USD, key=str(number))
+    everything = (await list_transactions(world, owner)).transactions
+    request = pb.ListTransactionsRequest(account_id=owner.account_id, to_time=to_proto(world.clock.now))
+    request.from_time.CopyFrom(to_proto(world.clock.now - timedelta(seconds=2)))
+    found = await world.stub.ListTransactions(request)
+    assert (list(found.transactions), found.total) == (list(everything[1:3]), 2)
+    before = pb.ListTransactionsRequest(account_id=owner.account_id, before_transaction_id=everything[1].id)
+    found = await world.stub.ListTransactions(before)
+    assert (list(found.transactions), found.total) == (list(everything[2:]), 0)
+    before.offset = 1
+    with pytest.raises(RemoteError) as caught:
+        await world.stub.ListTransactions(before)
+    assert (caught.value.code, caught.value.metadata) == (grpc.StatusCode.INVALID_ARGUMENT, {"field": "offset"})

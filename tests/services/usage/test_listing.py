@@ -152,6 +152,19 @@ async def test_another_accounts_record_is_not_found(usage: Usage) -> None:
         assert caught.value.domain == "usage.privaterouter"
 
 
+@pytest.mark.parametrize("status", [pb.USAGE_STATUS_UNSPECIFIED, pb.USAGE_STATUS_SUCCESS])
+async def test_pages_fit_together_from_whichever_end_they_are_read(
+    usage: Usage, status: pb.UsageStatus.ValueType
+) -> None:
+    sent = [usage.record() for _ in range(7)]
+    await usage.send(*sent)
+    newest_first = [record.request_id for record in sent[::-1]]
+    for offset in range(9):
+        page = await usage.list(limit=3, offset=offset, filter=pb.UsageFilter(status=status))
+        assert [record.request_id for record in page.records] == newest_first[offset : offset + 3]
+        assert page.total == 7
+
+
 # Successes only, half of them of the same account, the others of as many accounts as there are.
 COPIES = """
 INSERT INTO usage.usage_records
@@ -187,7 +200,7 @@ async def test_lists_and_counts_read_only_what_they_ask_for(usage: Usage) -> Non
     connection = cast(Connection, explainer)
     account: dict[str, object] = {"account_id =": usage.account_id}
     for conditions, index in (
-        ({}, "account_id_request_id_idx"),
+        ({}, "list_idx"),
         ({"api_key_id =": make_id()}, "api_key_id_request_id_idx"),
         ({"model_public_name =": "privaterouter/rare"}, "account_id_model_public_name_request__idx"),
         ({"status =": "interrupted"}, "account_id_status_request_id_idx"),
@@ -196,4 +209,4 @@ async def test_lists_and_counts_read_only_what_they_ask_for(usage: Usage) -> Non
         assert index in explainer.plan, explainer.plan
     await store.count_of_final_records(connection, account | {"start_time >=": DAY + timedelta(minutes=2_400)})
     assert "account_id_start_time_idx" in explainer.plan, explainer.plan
-    await usage.admin.execute("TRUNCATE usage.usage_records, usage.usage_daily")
+    await usage.admin.execute("TRUNCATE usage.usage_records, usage.usage_daily, usage.model_daily")

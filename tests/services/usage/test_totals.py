@@ -117,5 +117,5 @@ async def test_the_previous_release_goes_on_to_add(usage: Usage) -> None:
         *([value] for value in (make_id(), DAYS[0].date(), FAST, make_id(), 1, 0, 100, 20, 16_000)),
     )
     found = await usage.summarize_all(pb.SUMMARY_GROUP_ACCOUNT)
-    assert (found.groups, found.total.input_tokens, found.total.reasoning_tokens) == (1, 100, 0)
+    assert (found.groups, found.rows[0].input_tokens, found.rows[0].reasoning_tokens) == (1, 100, 0)
     await usage.admin.execute("TRUNCATE usage.usage_daily")

@@ -1383,6 +1383,7 @@ class ListUsersRequest(message.Message):
     OFFSET_FIELD_NUMBER: builtins.int
     SEARCH_FIELD_NUMBER: builtins.int
     EMAIL_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
     limit: builtins.int
     """The highest number of users to return, 1 to 200. Default: 20."""
     offset: builtins.int
@@ -1391,6 +1392,10 @@ class ListUsersRequest(message.Message):
     """Only users whose e-mail or name contains this, in any case. Empty: all."""
     email: builtins.str
     """Only the user with exactly this e-mail, in any case. Empty: all."""
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only users created at this time or later. Unset: all."""
+
     def __init__(
         self,
         *,
@@ -1398,10 +1403,11 @@ class ListUsersRequest(message.Message):
         offset: builtins.int = ...,
         search: builtins.str = ...,
         email: builtins.str = ...,
+        from_time: timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "limit", b"limit", "offset", b"offset", "search", b"search"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["email", b"email", "from_time", b"from_time", "limit", b"limit", "offset", b"offset", "search", b"search"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

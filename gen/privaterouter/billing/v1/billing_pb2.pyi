@@ -9,6 +9,7 @@ from google.protobuf import message as message
 from google.protobuf import timestamp_pb2 as timestamp_pb2
 from google.protobuf.internal import containers as containers
 from google.protobuf.internal import enum_type_wrapper as enum_type_wrapper
+from privaterouter.audit.v1 import audit_pb2 as audit_pb2
 import builtins as builtins
 import sys
 import typing as typing
@@ -617,15 +618,28 @@ class ListTransactionsRequest(message.Message):
     LIMIT_FIELD_NUMBER: builtins.int
     OFFSET_FIELD_NUMBER: builtins.int
     KINDS_FIELD_NUMBER: builtins.int
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    TO_TIME_FIELD_NUMBER: builtins.int
+    BEFORE_TRANSACTION_ID_FIELD_NUMBER: builtins.int
     account_id: builtins.str
     """The account's id."""
     limit: builtins.int
-    """The highest number of transactions to return, 1 to 200. Default: 20."""
+    """The highest number of transactions to return, 1 to 1,000. Default: 20."""
     offset: builtins.int
-    """How many to skip. Default: 0."""
+    """How many to skip. Default: 0. Not together with `before_transaction_id`."""
+    before_transaction_id: builtins.str
+    """Only transactions with a smaller id, to read all in pages without skipping. Empty: from the newest."""
     @builtins.property
     def kinds(self) -> containers.RepeatedScalarFieldContainer[TransactionKind.ValueType]:
         """Only of these kinds. Empty: all."""
+
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only booked at this time or later. Unset: from the beginning."""
+
+    @builtins.property
+    def to_time(self) -> timestamp_pb2.Timestamp:
+        """Only booked before this time. Unset: to the end."""
 
     def __init__(
         self,
@@ -634,10 +648,13 @@ class ListTransactionsRequest(message.Message):
         limit: builtins.int = ...,
         offset: builtins.int = ...,
         kinds: abc.Iterable[TransactionKind.ValueType] | None = ...,
+        from_time: timestamp_pb2.Timestamp | None = ...,
+        to_time: timestamp_pb2.Timestamp | None = ...,
+        before_transaction_id: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "kinds", b"kinds", "limit", b"limit", "offset", b"offset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "before_transaction_id", b"before_transaction_id", "from_time", b"from_time", "kinds", b"kinds", "limit", b"limit", "offset", b"offset", "to_time", b"to_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,7 +667,7 @@ class ListTransactionsResponse(message.Message):
     TRANSACTIONS_FIELD_NUMBER: builtins.int
     TOTAL_FIELD_NUMBER: builtins.int
     total: builtins.int
-    """How many there are in all."""
+    """How many there are in all. 0 where `before_transaction_id` was given: not counted."""
     @builtins.property
     def transactions(self) -> containers.RepeatedCompositeFieldContainer[Transaction]:
         """The transactions of this page."""
@@ -664,6 +681,259 @@ class ListTransactionsResponse(message.Message):
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
     _ClearFieldArgType: _TypeAlias = typing.Literal["total", b"total", "transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAllTransactionsRequest(message.Message):
+    """Request of ListAllTransactions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """The highest number of transactions to return, 1 to 200. Default: 20."""
+    offset: builtins.int
+    """How many to skip. Default: 0."""
+    kind: TransactionKind.ValueType
+    """Only of this kind. Unspecified: all."""
+    account_id: builtins.str
+    """Only of this account. Empty: all."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.int = ...,
+        offset: builtins.int = ...,
+        kind: TransactionKind.ValueType = ...,
+        account_id: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "kind", b"kind", "limit", b"limit", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class AccountTransaction(message.Message):
+    """A transaction and the account that it is of."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    TRANSACTION_FIELD_NUMBER: builtins.int
+    account_id: builtins.str
+    """The account's id."""
+    @builtins.property
+    def transaction(self) -> Transaction:
+        """The transaction."""
+
+    def __init__(
+        self,
+        *,
+        account_id: builtins.str = ...,
+        transaction: Transaction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["transaction", b"transaction"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["account_id", b"account_id", "transaction", b"transaction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAllTransactionsResponse(message.Message):
+    """Response of ListAllTransactions."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TRANSACTIONS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    total: builtins.int
+    """How many there are in all."""
+    @builtins.property
+    def transactions(self) -> containers.RepeatedCompositeFieldContainer[AccountTransaction]:
+        """The transactions of this page."""
+
+    def __init__(
+        self,
+        *,
+        transactions: abc.Iterable[AccountTransaction] | None = ...,
+        total: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["total", b"total", "transactions", b"transactions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SumCreditsRequest(message.Message):
+    """Request of SumCredits."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    FROM_TIME_FIELD_NUMBER: builtins.int
+    TO_TIME_FIELD_NUMBER: builtins.int
+    @builtins.property
+    def from_time(self) -> timestamp_pb2.Timestamp:
+        """Only booked at this time or later, to the millisecond. Needed."""
+
+    @builtins.property
+    def to_time(self) -> timestamp_pb2.Timestamp:
+        """Only booked before this time, to the millisecond. Needed."""
+
+    def __init__(
+        self,
+        *,
+        from_time: timestamp_pb2.Timestamp | None = ...,
+        to_time: timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["from_time", b"from_time", "to_time", b"to_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class SumCreditsResponse(message.Message):
+    """Response of SumCredits."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    TOP_UP_NANOS_FIELD_NUMBER: builtins.int
+    GRANTED_NANOS_FIELD_NUMBER: builtins.int
+    top_up_nanos: builtins.int
+    """What was topped up."""
+    granted_nanos: builtins.int
+    """What was given for nothing: included credits of plans, and adjustments that add, but no corrections of charges."""
+    def __init__(
+        self,
+        *,
+        top_up_nanos: builtins.int = ...,
+        granted_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["granted_nanos", b"granted_nanos", "top_up_nanos", b"top_up_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetLedgerTotalsRequest(message.Message):
+    """Request of GetLedgerTotals."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class GetLedgerTotalsResponse(message.Message):
+    """Response of GetLedgerTotals. A house account's balance is negative where it has paid more than it got."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    CUSTOMER_NANOS_FIELD_NUMBER: builtins.int
+    REVENUE_NANOS_FIELD_NUMBER: builtins.int
+    PROMO_NANOS_FIELD_NUMBER: builtins.int
+    CASH_NANOS_FIELD_NUMBER: builtins.int
+    ADJUSTMENTS_NANOS_FIELD_NUMBER: builtins.int
+    ABSORBED_NANOS_FIELD_NUMBER: builtins.int
+    customer_nanos: builtins.int
+    """What is posted to all customers."""
+    revenue_nanos: builtins.int
+    """What requests were charged."""
+    promo_nanos: builtins.int
+    """What plans included: 0 or below."""
+    cash_nanos: builtins.int
+    """What was paid in: 0 or below."""
+    adjustments_nanos: builtins.int
+    """What operators took, less what they gave."""
+    absorbed_nanos: builtins.int
+    """What customers could not pay of their charges: 0 or below."""
+    def __init__(
+        self,
+        *,
+        customer_nanos: builtins.int = ...,
+        revenue_nanos: builtins.int = ...,
+        promo_nanos: builtins.int = ...,
+        cash_nanos: builtins.int = ...,
+        adjustments_nanos: builtins.int = ...,
+        absorbed_nanos: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["absorbed_nanos", b"absorbed_nanos", "adjustments_nanos", b"adjustments_nanos", "cash_nanos", b"cash_nanos", "customer_nanos", b"customer_nanos", "promo_nanos", b"promo_nanos", "revenue_nanos", b"revenue_nanos"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditEventsRequest(message.Message):
+    """Request of ListAuditEvents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    OFFSET_FIELD_NUMBER: builtins.int
+    ACTOR_ID_FIELD_NUMBER: builtins.int
+    SUBJECT_ID_FIELD_NUMBER: builtins.int
+    ACTION_FIELD_NUMBER: builtins.int
+    limit: builtins.int
+    """The highest number of events to return, 1 to 10,200. Default: 20."""
+    offset: builtins.int
+    """How many to skip. Default: 0."""
+    actor_id: builtins.str
+    """Only what this user did. Empty: all."""
+    subject_id: builtins.str
+    """Only what was done to this subject. Empty: all."""
+    action: builtins.str
+    """Only this action, such as `balance.adjusted`. Empty: all."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.int = ...,
+        offset: builtins.int = ...,
+        actor_id: builtins.str = ...,
+        subject_id: builtins.str = ...,
+        action: builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["action", b"action", "actor_id", b"actor_id", "limit", b"limit", "offset", b"offset", "subject_id", b"subject_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+@typing.final
+class ListAuditEventsResponse(message.Message):
+    """Response of ListAuditEvents."""
+
+    DESCRIPTOR: descriptor.Descriptor
+
+    EVENTS_FIELD_NUMBER: builtins.int
+    TOTAL_FIELD_NUMBER: builtins.int
+    total: builtins.int
+    """How many there are in all."""
+    @builtins.property
+    def events(self) -> containers.RepeatedCompositeFieldContainer[audit_pb2.AuditEvent]:
+        """The events of this page."""
+
+    def __init__(
+        self,
+        *,
+        events: abc.Iterable[audit_pb2.AuditEvent] | None = ...,
+        total: builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = typing.Literal["events", b"events", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,6 +110,26 @@ class BillingServiceStub:
                 request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.SerializeToString,
                 response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.FromString,
                 _registered_method=True)
+        self.ListAllTransactions = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/ListAllTransactions',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAllTransactionsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAllTransactionsResponse.FromString,
+                _registered_method=True)
+        self.SumCredits = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/SumCredits',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SumCreditsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SumCreditsResponse.FromString,
+                _registered_method=True)
+        self.GetLedgerTotals = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/GetLedgerTotals',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetLedgerTotalsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetLedgerTotalsResponse.FromString,
+                _registered_method=True)
+        self.ListAuditEvents = channel.unary_unary(
+                '/privaterouter.billing.v1.BillingService/ListAuditEvents',
+                request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAuditEventsRequest.SerializeToString,
+                response_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAuditEventsResponse.FromString,
+                _registered_method=True)
         self.VerifyLedger = channel.unary_unary(
                 '/privaterouter.billing.v1.BillingService/VerifyLedger',
                 request_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.VerifyLedgerRequest.SerializeToString,
@@ -242,6 +262,34 @@ class BillingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAllTransactions(self, request, context):
+        """Lists transactions of all accounts, newest first. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SumCredits(self, request, context):
+        """Sums what was booked in a time span as credit of all accounts. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLedgerTotals(self, request, context):
+        """Returns the balance of each kind of account in the ledger, in one snapshot; they sum to 0. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEvents(self, request, context):
+        """Lists what operators did here, newest first: changes of plans, adjustments and corrections. For operators.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def VerifyLedger(self, request, context):
         """Recomputes a page of the books from the ledger's entries and the leases, and tells what differs (checks R1 to R3). Each
         figure is read in one snapshot. For operators.
@@ -341,6 +389,26 @@ def add_BillingServiceServicer_to_server(servicer, server):
                     servicer.CorrectCharges,
                     request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.FromString,
                     response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.SerializeToString,
+            ),
+            'ListAllTransactions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAllTransactions,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAllTransactionsRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAllTransactionsResponse.SerializeToString,
+            ),
+            'SumCredits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SumCredits,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SumCreditsRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.SumCreditsResponse.SerializeToString,
+            ),
+            'GetLedgerTotals': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLedgerTotals,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetLedgerTotalsRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetLedgerTotalsResponse.SerializeToString,
+            ),
+            'ListAuditEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEvents,
+                    request_deserializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAuditEventsRequest.FromString,
+                    response_serializer=privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAuditEventsResponse.SerializeToString,
             ),
             'VerifyLedger': grpc.unary_unary_rpc_method_handler(
                     servicer.VerifyLedger,
@@ -764,6 +832,114 @@ class BillingService:
             '/privaterouter.billing.v1.BillingService/CorrectCharges',
             privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesRequest.SerializeToString,
             privaterouter_dot_billing_dot_v1_dot_billing__pb2.CorrectChargesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAllTransactions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/ListAllTransactions',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAllTransactionsRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAllTransactionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SumCredits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/SumCredits',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.SumCreditsRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.SumCreditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLedgerTotals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/GetLedgerTotals',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetLedgerTotalsRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.GetLedgerTotalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/privaterouter.billing.v1.BillingService/ListAuditEvents',
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAuditEventsRequest.SerializeToString,
+            privaterouter_dot_billing_dot_v1_dot_billing__pb2.ListAuditEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,6 +57,14 @@ class BillingServiceStub:
     """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
     corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
     """
+    ListAllTransactions: aio.UnaryUnaryMultiCallable[billing_pb2.ListAllTransactionsRequest, billing_pb2.ListAllTransactionsResponse]
+    """Lists transactions of all accounts, newest first. For operators."""
+    SumCredits: aio.UnaryUnaryMultiCallable[billing_pb2.SumCreditsRequest, billing_pb2.SumCreditsResponse]
+    """Sums what was booked in a time span as credit of all accounts. For operators."""
+    GetLedgerTotals: aio.UnaryUnaryMultiCallable[billing_pb2.GetLedgerTotalsRequest, billing_pb2.GetLedgerTotalsResponse]
+    """Returns the balance of each kind of account in the ledger, in one snapshot; they sum to 0. For operators."""
+    ListAuditEvents: aio.UnaryUnaryMultiCallable[billing_pb2.ListAuditEventsRequest, billing_pb2.ListAuditEventsResponse]
+    """Lists what operators did here, newest first: changes of plans, adjustments and corrections. For operators."""
     VerifyLedger: aio.UnaryUnaryMultiCallable[billing_pb2.VerifyLedgerRequest, billing_pb2.VerifyLedgerResponse]
     """Recomputes a page of the books from the ledger's entries and the leases, and tells what differs (checks R1 to R3). Each
     figure is read in one snapshot. For operators.
@@ -199,6 +207,38 @@ class BillingServiceServicer(metaclass=abc_1.ABCMeta):
         """Corrects what requests were charged to what they should cost, by one adjustment for each that differs. What was
         corrected before counts, so that a second call books nothing. Each item has its own outcome. For operators.
         """
+
+    @abc_1.abstractmethod
+    def ListAllTransactions(
+        self,
+        request: billing_pb2.ListAllTransactionsRequest,
+        context: aio.ServicerContext[billing_pb2.ListAllTransactionsRequest, abc.Awaitable[billing_pb2.ListAllTransactionsResponse]],
+    ) -> abc.Awaitable[billing_pb2.ListAllTransactionsResponse]:
+        """Lists transactions of all accounts, newest first. For operators."""
+
+    @abc_1.abstractmethod
+    def SumCredits(
+        self,
+        request: billing_pb2.SumCreditsRequest,
+        context: aio.ServicerContext[billing_pb2.SumCreditsRequest, abc.Awaitable[billing_pb2.SumCreditsResponse]],
+    ) -> abc.Awaitable[billing_pb2.SumCreditsResponse]:
+        """Sums what was booked in a time span as credit of all accounts. For operators."""
+
+    @abc_1.abstractmethod
+    def GetLedgerTotals(
+        self,
+        request: billing_pb2.GetLedgerTotalsRequest,
+        context: aio.ServicerContext[billing_pb2.GetLedgerTotalsRequest, abc.Awaitable[billing_pb2.GetLedgerTotalsResponse]],
+    ) -> abc.Awaitable[billing_pb2.GetLedgerTotalsResponse]:
+        """Returns the balance of each kind of account in the ledger, in one snapshot; they sum to 0. For operators."""
+
+    @abc_1.abstractmethod
+    def ListAuditEvents(
+        self,
+        request: billing_pb2.ListAuditEventsRequest,
+        context: aio.ServicerContext[billing_pb2.ListAuditEventsRequest, abc.Awaitable[billing_pb2.ListAuditEventsResponse]],
+    ) -> abc.Awaitable[billing_pb2.ListAuditEventsResponse]:
+        """Lists what operators did here, newest first: changes of plans, adjustments and corrections. For operators."""
 
     @abc_1.abstractmethod
     def VerifyLedger(
