@@ -60,7 +60,7 @@ export default function Models() {
         />
         <SegmentedControl data={WHICH} value={which} onChange={setWhich} aria-label="Which models" />
       </Group>
-      {catalogue.isError ? (
+      {catalogue.isLoadingError ? (
         <ErrorState error={catalogue.error} retry={() => void catalogue.refetch()} />
       ) : (
         <Card p="xs">
