@@ -11,6 +11,7 @@ import {
 } from "@tanstack/react-router";
 import { me } from "./api/session";
 import { readBillingSearch } from "./pages/billing/search";
+import { usageSearch } from "./pages/usage/search";
 import { LoadFailed, NotFound, PageSkeleton } from "./shell/fallbacks";
 import { Shell } from "./shell/Shell";
 
@@ -91,6 +92,7 @@ const billing = createRoute({
 const usage = createRoute({
   getParentRoute: () => inside,
   path: "/usage",
+  validateSearch: usageSearch,
   component: lazyRouteComponent(() => import("./pages/usage/Usage")),
 });
 

@@ -3,7 +3,7 @@ import { Check, Copy } from "lucide-react";
 import classes from "./CodeBlock.module.css";
 
 /** Commands or code, with a button that copies them. */
-export function CodeBlock({ code, label }: { code: string; label: string }) {
+export function CodeBlock({ code, label, onCopy }: { code: string; label: string; onCopy?: () => void }) {
   return (
     <Box pos="relative">
       <pre className={classes.code} tabIndex={0} role="region" aria-label={label}>
@@ -16,7 +16,10 @@ export function CodeBlock({ code, label }: { code: string; label: string }) {
               className={classes.copy!}
               variant="default"
               size="md"
-              onClick={copy}
+              onClick={() => {
+                copy();
+                onCopy?.();
+              }}
               aria-label={copied ? "Copied" : `Copy: ${label}`}
             >
               {copied ? <Check size={15} /> : <Copy size={15} />}

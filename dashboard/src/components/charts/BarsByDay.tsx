@@ -1,4 +1,4 @@
-import { Paper, Skeleton, Stack, Text, VisuallyHidden } from "@mantine/core";
+import { Paper, Stack, Text, VisuallyHidden } from "@mantine/core";
 import type { ReactNode } from "react";
 import { Bar, BarChart, CartesianGrid, ResponsiveContainer, Tooltip, XAxis, YAxis } from "recharts";
 import { formatDay } from "@/format/time";
@@ -107,8 +107,4 @@ function Legend({ series, point, format }: Pick<Props, "series" | "format"> & { 
       </Stack>
     </Paper>
   );
-}
-
-export function ChartSkeleton({ height = 240 }: { height?: number }) {
-  return <Skeleton height={height} radius="md" />;
 }
