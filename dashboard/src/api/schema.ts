@@ -1327,6 +1327,11 @@ export interface components {
             /** Account Id */
             account_id: string;
             /**
+             * Email
+             * @description Of the account's user. Null: it cannot be told at this moment.
+             */
+            email: string | null;
+            /**
              * Actor Id
              * @description The operator of an adjustment or plan change.
              */
@@ -1432,6 +1437,61 @@ export interface components {
             old: string | null;
             /** New */
             new: string | null;
+        };
+        /**
+         * ConfiguredModel
+         * @description An LLM with all of its configuration.
+         */
+        ConfiguredModel: {
+            /** Id */
+            id: string;
+            /**
+             * Public Name
+             * @example privaterouter/fast
+             */
+            public_name: string;
+            /**
+             * Upstream Model
+             * @description The model behind it, for people to read.
+             */
+            upstream_model: string;
+            /** Family */
+            family: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            /**
+             * Status
+             * @description disabled: to callers it does not exist.
+             * @enum {string}
+             */
+            status: "active" | "disabled";
+            /** Context Tokens */
+            context_tokens: number;
+            /** Max Output Tokens */
+            max_output_tokens: number;
+            /** Dimensions */
+            dimensions: number | null;
+            /** Template Tokens */
+            template_tokens: number;
+            /** Tools Tokens */
+            tools_tokens: number;
+            /** Image Tokens */
+            image_tokens: number;
+            /** Sticky */
+            sticky: ("prompt_prefix" | "user") | null;
+            /** Fallback Models */
+            fallback_models: string[];
+            /** Routes */
+            routes: components["schemas"]["Route"][];
+            prices: components["schemas"]["PriceVersion"];
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
         };
         /**
          * CreatedKey
@@ -1931,6 +1991,60 @@ export interface components {
             is_current: boolean;
         };
         /**
+         * Model
+         * @description An LLM with what it costs, in US dollars per million tokens.
+         */
+        Model: {
+            /**
+             * Public Name
+             * @example privaterouter/fast
+             */
+            public_name: string;
+            /**
+             * Upstream Model
+             * @example gemma4:latest
+             */
+            upstream_model: string;
+            /** Family */
+            family: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "chat" | "embedding";
+            /** Context Tokens */
+            context_tokens: number;
+            /** Max Output Tokens */
+            max_output_tokens: number;
+            /**
+             * Dimensions
+             * @description Size of an embedding. Null: no embeddings, or not known.
+             */
+            dimensions: number | null;
+            /**
+             * Input Usd Per Mtok
+             * @example 0.100000
+             */
+            input_usd_per_mtok: string;
+            /**
+             * Cached Input Usd Per Mtok
+             * @description Of prompt tokens that the model's server had in its cache.
+             * @example 0.100000
+             */
+            cached_input_usd_per_mtok: string;
+            /**
+             * Cache Write Input Usd Per Mtok
+             * @description Of prompt tokens that it wrote into its cache.
+             * @example 0.100000
+             */
+            cache_write_input_usd_per_mtok: string;
+            /**
+             * Output Usd Per Mtok
+             * @example 0.300000
+             */
+            output_usd_per_mtok: string;
+        };
+        /**
          * ModelChange
          * @description What to change of a model: only the fields that are sent. Lists are replaced as a whole.
          * @example {
@@ -2402,6 +2516,20 @@ export interface components {
             /** Offset */
             offset: number;
         };
+        /** Page[ConfiguredModel] */
+        Page_ConfiguredModel_: {
+            /** Items */
+            items: components["schemas"]["ConfiguredModel"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
         /** Page[Event] */
         Page_Event_: {
             /** Items */
@@ -2434,6 +2562,20 @@ export interface components {
         Page_ListedPrice_: {
             /** Items */
             items: components["schemas"]["ListedPrice"][];
+            /**
+             * Total
+             * @description How many there are in all.
+             */
+            total: number;
+            /** Limit */
+            limit: number;
+            /** Offset */
+            offset: number;
+        };
+        /** Page[Model] */
+        Page_Model_: {
+            /** Items */
+            items: components["schemas"]["Model"][];
             /**
              * Total
              * @description How many there are in all.
@@ -3323,143 +3465,6 @@ export interface components {
             created_at: string;
             account: components["schemas"]["Account"] | null;
         };
-        /**
-         * Model
-         * @description An LLM with all of its configuration.
-         */
-        edge__api__admin__models__Model: {
-            /** Id */
-            id: string;
-            /**
-             * Public Name
-             * @example privaterouter/fast
-             */
-            public_name: string;
-            /**
-             * Upstream Model
-             * @description The model behind it, for people to read.
-             */
-            upstream_model: string;
-            /** Family */
-            family: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "chat" | "embedding";
-            /**
-             * Status
-             * @description disabled: to callers it does not exist.
-             * @enum {string}
-             */
-            status: "active" | "disabled";
-            /** Context Tokens */
-            context_tokens: number;
-            /** Max Output Tokens */
-            max_output_tokens: number;
-            /** Dimensions */
-            dimensions: number | null;
-            /** Template Tokens */
-            template_tokens: number;
-            /** Tools Tokens */
-            tools_tokens: number;
-            /** Image Tokens */
-            image_tokens: number;
-            /** Sticky */
-            sticky: ("prompt_prefix" | "user") | null;
-            /** Fallback Models */
-            fallback_models: string[];
-            /** Routes */
-            routes: components["schemas"]["Route"][];
-            prices: components["schemas"]["PriceVersion"];
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-        };
-        /**
-         * Model
-         * @description An LLM with what it costs, in US dollars per million tokens.
-         */
-        edge__api__catalogue__Model: {
-            /**
-             * Public Name
-             * @example privaterouter/fast
-             */
-            public_name: string;
-            /**
-             * Upstream Model
-             * @example gemma4:latest
-             */
-            upstream_model: string;
-            /** Family */
-            family: string;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "chat" | "embedding";
-            /** Context Tokens */
-            context_tokens: number;
-            /** Max Output Tokens */
-            max_output_tokens: number;
-            /**
-             * Dimensions
-             * @description Size of an embedding. Null: no embeddings, or not known.
-             */
-            dimensions: number | null;
-            /**
-             * Input Usd Per Mtok
-             * @example 0.100000
-             */
-            input_usd_per_mtok: string;
-            /**
-             * Cached Input Usd Per Mtok
-             * @description Of prompt tokens that the model's server had in its cache.
-             * @example 0.100000
-             */
-            cached_input_usd_per_mtok: string;
-            /**
-             * Cache Write Input Usd Per Mtok
-             * @description Of prompt tokens that it wrote into its cache.
-             * @example 0.100000
-             */
-            cache_write_input_usd_per_mtok: string;
-            /**
-             * Output Usd Per Mtok
-             * @example 0.300000
-             */
-            output_usd_per_mtok: string;
-        };
-        /** Page[Model] */
-        edge__api__wire__Page_Model___1: {
-            /** Items */
-            items: components["schemas"]["edge__api__catalogue__Model"][];
-            /**
-             * Total
-             * @description How many there are in all.
-             */
-            total: number;
-            /** Limit */
-            limit: number;
-            /** Offset */
-            offset: number;
-        };
-        /** Page[Model] */
-        edge__api__wire__Page_Model___2: {
-            /** Items */
-            items: components["schemas"]["edge__api__admin__models__Model"][];
-            /**
-             * Total
-             * @description How many there are in all.
-             */
-            total: number;
-            /** Limit */
-            limit: number;
-            /** Offset */
-            offset: number;
-        };
         Error: {
             error: {
                 /** @description What to do next, for people. */
@@ -4042,7 +4047,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__wire__Page_Model___1"];
+                    "application/json": components["schemas"]["Page_Model_"];
                 };
             };
             default: components["responses"]["Error"];
@@ -4249,7 +4254,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__wire__Page_Model___2"];
+                    "application/json": components["schemas"]["Page_ConfiguredModel_"];
                 };
             };
             default: components["responses"]["Error"];
@@ -4274,7 +4279,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__admin__models__Model"];
+                    "application/json": components["schemas"]["ConfiguredModel"];
                 };
             };
             default: components["responses"]["Error"];
@@ -4301,7 +4306,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["edge__api__admin__models__Model"];
+                    "application/json": components["schemas"]["ConfiguredModel"];
                 };
             };
             default: components["responses"]["Error"];

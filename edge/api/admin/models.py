@@ -65,7 +65,7 @@ class Route(Body):
 Routes = Annotated[list[Route], Field(min_length=1, max_length=20)]
 
 
-class Model(BaseModel):
+class ConfiguredModel(BaseModel):
     """An LLM with all of its configuration."""
 
     id: str
@@ -136,14 +136,14 @@ class NewModel(ModelChange):
 
 
 @router.get("")
-async def models(_: Administrator, deps: With) -> Page[Model]:
+async def models(_: Administrator, deps: With) -> Page[ConfiguredModel]:
     """Every model by name, hidden ones too, with its whole configuration and its present price."""
     answer = await deps.clients.catalog.GetCatalog(pb.GetCatalogRequest())
     return whole([_model(model) for model in answer.models])
 
 
 @router.post("", status_code=201)
-async def add_model(admin: Administrator, body: NewModel, deps: With) -> Model:
+async def add_model(admin: Administrator, body: NewModel, deps: With) -> ConfiguredModel:
     """Add a model with its price. What is not sent is as `privaterouter admin add-model` has it."""
     request = pb.CreateModelRequest(model=_new(body), actor_id=admin.user.id, reason=body.reason)
     answer = await deps.clients.catalog.CreateModel(request)
@@ -152,7 +152,9 @@ async def add_model(admin: Administrator, body: NewModel, deps: With) -> Model:
 
 
 @router.patch("/{name:path}")
-async def change_model(name: Annotated[Line, InPath()], admin: Administrator, body: ModelChange, deps: With) -> Model:
+async def change_model(
+    name: Annotated[Line, InPath()], admin: Administrator, body: ModelChange, deps: With
+) -> ConfiguredModel:
     """Change a model, or hide it. Its price is changed by `POST /api/admin/prices`."""
     fields = body.model_fields_set - {"reason"}
     if not fields:
@@ -216,8 +218,8 @@ def _message(body: ModelChange) -> pb.Model:
     )
 
 
-def _model(model: pb.Model) -> Model:
-    return Model(
+def _model(model: pb.Model) -> ConfiguredModel:
+    return ConfiguredModel(
         id=model.id,
         public_name=model.public_name,
         upstream_model=model.upstream_model,
