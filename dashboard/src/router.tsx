@@ -112,6 +112,8 @@ const models = createRoute({
 const playground = createRoute({
   getParentRoute: () => inside,
   path: "/playground",
+  validateSearch: ({ model }: { model?: unknown }): { model?: string } =>
+    typeof model === "string" || typeof model === "number" ? { model: String(model) } : {},
   component: lazyRouteComponent(() => import("./pages/playground/Playground")),
 });
 

@@ -10,6 +10,8 @@ export class ApiError extends Error {
     readonly code: string,
     readonly param: string | null = null,
     readonly requestId: string | null = null,
+    /** How many seconds to wait before asking again, where the server says so. */
+    readonly retryAfterS: number | null = null,
   ) {
     super(message);
   }
@@ -32,7 +34,9 @@ export function errorOf(body: unknown, response: Response): ApiError {
   const message = typeof error["message"] === "string" ? error["message"] : `The server answered ${response.status}.`;
   const code = typeof error["code"] === "string" ? error["code"] : "unknown";
   const param = typeof error["param"] === "string" ? error["param"] : null;
-  return new ApiError(message, response.status, code, param, requestId);
+  const retryAfter = response.headers.get("retry-after") ?? "";
+  const retryAfterS = /^\d+$/.test(retryAfter) ? Number(retryAfter) : null;
+  return new ApiError(message, response.status, code, param, requestId, retryAfterS);
 }
 
 /** What to tell of any error. */
