@@ -91,6 +91,8 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       label={page.label}
       leftSection={<page.icon size={17} strokeWidth={1.8} aria-hidden />}
       active={current}
+      // Else the link of `/admin` is marked on every page below it.
+      activeOptions={{ exact: page.to === "/admin" }}
       aria-current={current ? "page" : undefined}
       className={classes.item!}
     />
