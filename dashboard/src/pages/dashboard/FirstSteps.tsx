@@ -3,16 +3,16 @@ import { useLocalStorage } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Check } from "lucide-react";
 import type { ReactNode } from "react";
-import { models } from "@/api/catalogue";
 import { keys } from "@/api/keys";
 import { useUser } from "@/api/session";
 import { CodeBlock } from "@/components/CodeBlock";
 import { ButtonLink } from "@/components/links";
+import { useOwnChatModels } from "@/pages/models/own";
 
 /** What to do until there is a first call, in the place of charts that would be empty. */
 export function FirstSteps() {
   const hasKey = (useQuery(keys).data ?? []).length > 0;
-  const model = useQuery(models).data?.[0]?.public_name ?? "privaterouter/fast";
+  const model = useOwnChatModels()[0] ?? "privaterouter/fast";
   const [copied, setCopied] = useLocalStorage({ key: `snippet-copied-${useUser().id}`, defaultValue: false });
   return (
     <Card component="section" aria-labelledby="first-steps">
