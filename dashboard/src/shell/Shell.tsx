@@ -49,7 +49,7 @@ export function Shell() {
         <Group h="100%" px="md" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
             <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Menu" aria-expanded={open} />
-            <Logo />
+            <Logo isShort />
           </Group>
           <Group gap="xs" wrap="nowrap">
             <BalancePill />
@@ -113,7 +113,7 @@ function SchemeToggle() {
       <ActionIcon
         variant="subtle"
         color="gray"
-        size="lg"
+        size={36}
         onClick={() => setColorScheme(next)}
         aria-label={`Switch to ${next} colours`}
       >
