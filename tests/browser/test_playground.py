@@ -16,8 +16,8 @@ from tests.support.customers import Customer
 ASKED = "**/api/playground/chat/completions?*"
 EVIL = "acme/<img src=x onerror=alert(1)>"
 
-# Tested with the frame; and Mantine's drawers have a header, which axe takes for another one of the page.
-FRAME = (".mantine-AppShell-header", ".mantine-Drawer-header")
+# Tested with the frame; and Mantine's dialogs have a header, which axe takes for another one of the page.
+FRAME = (".mantine-AppShell-header", ".mantine-Drawer-header", ".mantine-Modal-header")
 
 SetMood = Callable[..., None]
 
