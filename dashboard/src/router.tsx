@@ -10,6 +10,13 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import { me } from "./api/session";
+import {
+  readAuditSearch,
+  readLedgerSearch,
+  readOverviewSearch,
+  readUserSearch,
+  readUsersSearch,
+} from "./pages/admin/search";
 import { readBillingSearch } from "./pages/billing/search";
 import { usageSearch } from "./pages/usage/search";
 import { LoadFailed, NotFound, PageSkeleton } from "./shell/fallbacks";
@@ -133,18 +140,21 @@ const admin = createRoute({
 const adminOverview = createRoute({
   getParentRoute: () => admin,
   path: "/",
+  validateSearch: readOverviewSearch,
   component: lazyRouteComponent(() => import("./pages/admin/Overview")),
 });
 
 const adminUsers = createRoute({
   getParentRoute: () => admin,
   path: "/users",
+  validateSearch: readUsersSearch,
   component: lazyRouteComponent(() => import("./pages/admin/Users")),
 });
 
 const adminUser = createRoute({
   getParentRoute: () => admin,
   path: "/users/$userId",
+  validateSearch: readUserSearch,
   component: lazyRouteComponent(() => import("./pages/admin/User")),
 });
 
@@ -166,9 +176,17 @@ const adminUpstreams = createRoute({
   component: lazyRouteComponent(() => import("./pages/admin/Upstreams")),
 });
 
+const adminLedger = createRoute({
+  getParentRoute: () => admin,
+  path: "/ledger",
+  validateSearch: readLedgerSearch,
+  component: lazyRouteComponent(() => import("./pages/admin/Ledger")),
+});
+
 const adminAudit = createRoute({
   getParentRoute: () => admin,
   path: "/audit",
+  validateSearch: readAuditSearch,
   component: lazyRouteComponent(() => import("./pages/admin/Audit")),
 });
 
@@ -184,7 +202,16 @@ const tree = root.addChildren([
     playground,
     settings,
     docs,
-    admin.addChildren([adminOverview, adminUsers, adminUser, adminModels, adminPlans, adminUpstreams, adminAudit]),
+    admin.addChildren([
+      adminOverview,
+      adminUsers,
+      adminUser,
+      adminModels,
+      adminPlans,
+      adminUpstreams,
+      adminLedger,
+      adminAudit,
+    ]),
   ]),
 ]);
 

@@ -1327,6 +1327,11 @@ export interface components {
             /** Account Id */
             account_id: string;
             /**
+             * Email
+             * @description Of the account's user. Null: it cannot be told at this moment.
+             */
+            email: string | null;
+            /**
              * Actor Id
              * @description The operator of an adjustment or plan change.
              */
@@ -2451,7 +2456,7 @@ export interface components {
             credits_granted_usd: string;
             /**
              * Active Users
-             * @description Users who made calls.
+             * @description Users who made calls. Of many users, this and `top_users` are at most a minute old.
              */
             active_users: number;
             /** New Users */

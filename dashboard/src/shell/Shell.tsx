@@ -91,6 +91,8 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       label={page.label}
       leftSection={<page.icon size={17} strokeWidth={1.8} aria-hidden />}
       active={current}
+      // Else the link of `/admin` is marked on every page below it.
+      activeOptions={{ exact: page.to === "/admin" }}
       aria-current={current ? "page" : undefined}
       className={classes.item!}
     />
@@ -128,7 +130,7 @@ function AccountMenu() {
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
         <UnstyledButton aria-label={`Account of ${user.email}`} className={classes.account!}>
-          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} />
+          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} aria-hidden />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

@@ -3,18 +3,18 @@ import { Button, Code, List, Select, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { ExternalLink } from "lucide-react";
 import { useState } from "react";
+import { useMyChatModels } from "@/api/allowed";
 import { keys } from "@/api/keys";
 import { CodeBlock } from "@/components/CodeBlock";
 import { PageHeader } from "@/components/PageHeader";
 import { Section } from "@/components/Section";
 import { Snippets } from "@/components/Snippets";
-import { useOwnChatModels } from "@/pages/models/own";
 import { anthropicSnippet, baseUrlOf, streamSnippet } from "@/format/snippets";
 
 /** The quickstart, with the reader's own address and key. */
 export default function Docs() {
   const owned = useQuery(keys).data ?? [];
-  const chat = useOwnChatModels();
+  const chat = useMyChatModels();
   const [chosen, setChosen] = useState<string | null>(null);
   const key = owned.find((each) => each.status === "active");
   const call = {

@@ -1,8 +1,8 @@
 import { Alert, Button, CopyButton, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
 import { Check, Copy, Eye } from "lucide-react";
+import { useMyChatModels } from "@/api/allowed";
 import type { Schemas } from "@/api/client";
 import { Snippets } from "@/components/Snippets";
-import { useOwnChatModels } from "@/pages/models/own";
 import { baseUrlOf } from "@/format/snippets";
 
 interface Props {
@@ -13,10 +13,10 @@ interface Props {
 
 /** Shows the secret of a new key, once, with calls that carry it. It is held nowhere but here. */
 export function NewKeySecret({ created, onClose }: Props) {
-  const own = useOwnChatModels();
+  const chat = useMyChatModels();
   if (!created) return null;
   const allowed = created.api_key.allowed_models;
-  const model = own.find((name) => allowed.length === 0 || allowed.includes(name)) ?? "privaterouter/fast";
+  const model = chat.find((name) => allowed.length === 0 || allowed.includes(name)) ?? "privaterouter/fast";
 
   return (
     <Modal
