@@ -15,6 +15,9 @@ const jade: MantineColorsTuple = [
   "#054d3c",
 ];
 
+/** The head of a dialog is a `header` element, which without this would count as the page's. */
+const NO_BANNER = { header: { role: "presentation" } };
+
 export const theme = createTheme({
   primaryColor: "jade",
   primaryShade: { light: 7, dark: 6 },
@@ -27,8 +30,20 @@ export const theme = createTheme({
   cursorType: "pointer",
   respectReducedMotion: true,
   components: {
-    Card: { defaultProps: { withBorder: true, padding: "lg", radius: "lg" } },
-    Modal: { defaultProps: { centered: true, radius: "lg", overlayProps: { blur: 2, backgroundOpacity: 0.4 } } },
+    Card: { defaultProps: { withBorder: true, padding: "lg", radius: "lg", bg: "var(--pr-surface)" } },
+    // As words are written, and never cut off.
+    Badge: { styles: { root: { textTransform: "none", minWidth: "max-content" } } },
+    Modal: {
+      defaultProps: {
+        centered: true,
+        radius: "lg",
+        overlayProps: { blur: 2, backgroundOpacity: 0.4 },
+        closeButtonProps: { "aria-label": "Close" },
+        attributes: NO_BANNER,
+      },
+      styles: { title: { fontWeight: 600 } },
+    },
+    Drawer: { defaultProps: { attributes: NO_BANNER } },
     Tooltip: { defaultProps: { events: { hover: true, focus: true, touch: true }, openDelay: 200 } },
   },
 });

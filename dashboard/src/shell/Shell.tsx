@@ -15,9 +15,11 @@ import {
   useMantineColorScheme,
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { notifications } from "@mantine/notifications";
+import { Outlet, useLocation } from "@tanstack/react-router";
 import { LogOut, Moon, Settings, Sun } from "lucide-react";
 import { useEffect } from "react";
+import { messageOf } from "@/api/errors";
 import { useLogOut, useUser } from "@/api/session";
 import { BalancePill } from "./BalancePill";
 import { ConnectionBanner } from "./ConnectionBanner";
@@ -47,7 +49,7 @@ export function Shell() {
         <Group h="100%" px="md" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
             <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Menu" aria-expanded={open} />
-            <Logo />
+            <Logo isShort />
           </Group>
           <Group gap="xs" wrap="nowrap">
             <BalancePill />
@@ -111,7 +113,7 @@ function SchemeToggle() {
       <ActionIcon
         variant="subtle"
         color="gray"
-        size="lg"
+        size={36}
         onClick={() => setColorScheme(next)}
         aria-label={`Switch to ${next} colours`}
       >
@@ -124,12 +126,11 @@ function SchemeToggle() {
 function AccountMenu() {
   const user = useUser();
   const logOut = useLogOut();
-  const navigate = useNavigate();
   return (
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
         <UnstyledButton aria-label={`Account of ${user.email}`} className={classes.account!}>
-          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} />
+          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} aria-hidden />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>
@@ -149,7 +150,12 @@ function AccountMenu() {
         </MenuLink>
         <Menu.Item
           leftSection={<LogOut size={15} />}
-          onClick={() => logOut.mutate(undefined, { onSettled: () => void navigate({ to: "/login" }) })}
+          onClick={() =>
+            logOut.mutate(undefined, {
+              onError: (error) =>
+                notifications.show({ color: "red", title: "Not logged out", message: messageOf(error) }),
+            })
+          }
         >
           Log out
         </Menu.Item>

@@ -3,7 +3,7 @@ import { useLocalStorage } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Check } from "lucide-react";
 import type { ReactNode } from "react";
-import { models } from "@/api/catalogue";
+import { useMyChatModels } from "@/api/allowed";
 import { keys } from "@/api/keys";
 import { useUser } from "@/api/session";
 import { CodeBlock } from "@/components/CodeBlock";
@@ -12,7 +12,7 @@ import { ButtonLink } from "@/components/links";
 /** What to do until there is a first call, in the place of charts that would be empty. */
 export function FirstSteps() {
   const hasKey = (useQuery(keys).data ?? []).length > 0;
-  const model = useQuery(models).data?.[0]?.public_name ?? "privaterouter/fast";
+  const model = useMyChatModels()[0] ?? "privaterouter/fast";
   const [copied, setCopied] = useLocalStorage({ key: `snippet-copied-${useUser().id}`, defaultValue: false });
   return (
     <Card component="section" aria-labelledby="first-steps">
@@ -25,7 +25,7 @@ export function FirstSteps() {
       <List listStyleType="none" spacing="xl" type="ordered" styles={{ itemWrapper: { display: "block" } }}>
         <Step number={1} title="Make an API key" done={hasKey}>
           <Text size="sm">It is shown once, so keep it where your programs find it.</Text>
-          <ButtonLink to="/keys" variant={hasKey ? "default" : "filled"}>
+          <ButtonLink style={{ alignSelf: "flex-start" }} to="/keys" variant={hasKey ? "default" : "filled"}>
             {hasKey ? "See your keys" : "Make a key"}
           </ButtonLink>
         </Step>
@@ -37,7 +37,7 @@ export function FirstSteps() {
         </Step>
         <Step number={3} title="Or try the playground" done={false}>
           <Text size="sm">Talk to a model in the browser; it is billed like any call.</Text>
-          <ButtonLink to="/playground" variant="default">
+          <ButtonLink style={{ alignSelf: "flex-start" }} to="/playground" variant="default">
             Open the playground
           </ButtonLink>
         </Step>
@@ -54,7 +54,7 @@ function Step(props: { number: number; title: string; done: boolean; children: R
         <ThemeIcon radius="xl" size={30} variant={done ? "filled" : "default"} aria-hidden>
           {done ? <Check size={16} /> : <Text size="sm">{number}</Text>}
         </ThemeIcon>
-        <Stack gap="xs" align="stretch" flex={1} miw={0}>
+        <Stack gap="xs" flex={1} miw={0}>
           <Title order={3} fz="md" lh="30px">
             {title}
             {done && <VisuallyHidden> (done)</VisuallyHidden>}

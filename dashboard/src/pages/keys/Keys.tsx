@@ -1,13 +1,13 @@
-import { ActionIcon, Badge, Button, Card, Menu, Progress, Stack, Text, Tooltip } from "@mantine/core";
+import { ActionIcon, Badge, Button, Card, Menu, Progress, Stack, Text, Tooltip, VisuallyHidden } from "@mantine/core";
 import { modals } from "@mantine/modals";
 import { notifications } from "@mantine/notifications";
 import { useQuery } from "@tanstack/react-query";
 import { Ellipsis, KeyRound, Pause, Pencil, Play, Plus, Trash2 } from "lucide-react";
 import { useMemo, useState } from "react";
 import type { Schemas } from "@/api/client";
-import { messageOf } from "@/api/errors";
 import { type Key, keys, useChangeKey, useDeleteKey } from "@/api/keys";
 import { type Columns, columnsOf, DataTable } from "@/components/DataTable";
+import { tellFailure } from "@/components/failure";
 import { Money } from "@/components/Money";
 import { PageHeader } from "@/components/PageHeader";
 import { EmptyState, ErrorState } from "@/components/states";
@@ -36,7 +36,7 @@ export default function Keys() {
         subtitle="Programs use a key in the place of your password. Make one for each, so that one can be stopped alone."
         actions={create}
       />
-      {owned.isError ? (
+      {owned.isLoadingError ? (
         <ErrorState error={owned.error} retry={() => void owned.refetch()} />
       ) : (
         <Card p="xs">
@@ -116,7 +116,7 @@ function columnsFor(edit: (key: Key) => void): Columns<Key> {
     of.accessor("created_at", { header: "Created", cell: ({ getValue }) => <When time={getValue()} /> }),
     of.display({
       id: "actions",
-      header: () => <span aria-hidden />,
+      header: () => <VisuallyHidden>Actions</VisuallyHidden>,
       meta: { align: "right", width: 48 },
       cell: ({ row }) => <Actions apiKey={row.original} edit={edit} />,
     }),
@@ -169,7 +169,6 @@ function Spent({ apiKey }: { apiKey: Key }) {
 function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
   const change = useChangeKey();
   const remove = useDeleteKey();
-  const failed = (error: unknown) => notifications.show({ color: "red", message: messageOf(error) });
   const isActive = apiKey.status === "active";
 
   const confirmDeletion = () =>
@@ -186,14 +185,14 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
       onConfirm: () =>
         remove.mutate(apiKey.id, {
           onSuccess: () => notifications.show({ message: `The key “${apiKey.name}” is deleted.` }),
-          onError: failed,
+          onError: tellFailure,
         }),
     });
 
   return (
     <Menu position="bottom-end" width={170}>
       <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Actions for ${apiKey.name}`}>
+        <ActionIcon variant="subtle" color="gray" size={36} aria-label={`Actions for ${apiKey.name}`}>
           <Ellipsis size={17} />
         </ActionIcon>
       </Menu.Target>
@@ -204,7 +203,7 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
         <Menu.Item
           leftSection={isActive ? <Pause size={15} /> : <Play size={15} />}
           onClick={() =>
-            change.mutate({ id: apiKey.id, status: isActive ? "disabled" : "active" }, { onError: failed })
+            change.mutate({ id: apiKey.id, status: isActive ? "disabled" : "active" }, { onError: tellFailure })
           }
         >
           {isActive ? "Disable" : "Enable"}

@@ -1,7 +1,6 @@
 import { Alert, Button, CopyButton, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { Check, Copy, Eye } from "lucide-react";
-import { models } from "@/api/catalogue";
+import { useMyChatModels } from "@/api/allowed";
 import type { Schemas } from "@/api/client";
 import { Snippets } from "@/components/Snippets";
 import { baseUrlOf } from "@/format/snippets";
@@ -14,13 +13,10 @@ interface Props {
 
 /** Shows the secret of a new key, once, with calls that carry it. It is held nowhere but here. */
 export function NewKeySecret({ created, onClose }: Props) {
-  const catalogue = useQuery(models).data ?? [];
+  const chat = useMyChatModels();
   if (!created) return null;
   const allowed = created.api_key.allowed_models;
-  const model =
-    catalogue.find(
-      ({ kind, public_name }) => kind === "chat" && (allowed.length === 0 || allowed.includes(public_name)),
-    )?.public_name ?? "privaterouter/fast";
+  const model = chat.find((name) => allowed.length === 0 || allowed.includes(name)) ?? "privaterouter/fast";
 
   return (
     <Modal
@@ -34,7 +30,7 @@ export function NewKeySecret({ created, onClose }: Props) {
     >
       <Stack>
         <Alert color="orange" icon={<Eye size={18} />}>
-          Copy it now: it is shown this once, and nobody can read it later, we neither.
+          Copy it now. It is shown only this once: nobody can read it later, not even the operator.
         </Alert>
         <Group align="flex-end" wrap="nowrap" gap="xs">
           <TextInput
@@ -42,7 +38,7 @@ export function NewKeySecret({ created, onClose }: Props) {
             value={created.key}
             readOnly
             flex={1}
-            ff="monospace"
+            styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)" } }}
             onFocus={(event) => event.currentTarget.select()}
           />
           <CopyButton value={created.key} timeout={3000}>

@@ -15,7 +15,7 @@ export default function Playground() {
   const [keyList, modelList, planList, account] = queries;
   if (keyList.data && modelList.data && planList.data && account.data) {
     const usable = usableKeys(keyList.data, keyList.dataUpdatedAt);
-    const plan = planList.data.find(({ name }) => name === account.data.plan_name);
+    const plan = planList.data.find(({ id }) => id === account.data.plan_name);
     if (usable.length > 0) return <Workbench keys={usable} models={modelList.data} plan={plan} />;
     return (
       <>
@@ -35,7 +35,7 @@ export default function Playground() {
           retry={() => queries.forEach((query) => query.isError && void query.refetch())}
         />
       ) : (
-        <Stack aria-busy aria-label="Loading">
+        <Stack role="status" aria-busy aria-label="Loading">
           <Skeleton height="calc(100dvh - 14rem)" mih={300} />
         </Stack>
       )}
