@@ -25,7 +25,7 @@ PAGES = {
 
 def card(page: Page, label: str) -> Locator:
     """The figure with this name."""
-    return page.locator(".mantine-Card-root", has=page.get_by_text(label, exact=True))
+    return page.locator(".mantine-Card-root", has=page.get_by_text(label, exact=True)).first
 
 
 def row(page: Page, text: str) -> Locator:
@@ -35,7 +35,7 @@ def row(page: Page, text: str) -> Locator:
 def find(page: Page, someone: Customer) -> None:
     """From the list of users to somebody's page."""
     page.goto("/admin/users")
-    page.get_by_label("Search users").fill(someone.email.upper())
+    page.get_by_role("searchbox", name="Search users").fill(someone.email.upper())
     expect(page.get_by_text("1 user", exact=True)).to_be_visible()
     page.get_by_role("link", name=someone.email).click()
     expect(page.get_by_role("heading", level=1, name=someone.email)).to_be_visible()
@@ -187,13 +187,13 @@ def test_a_new_model_is_used_on_a_new_plan_and_gets_a_new_price(
 
     admin_page.get_by_label(f"Edit {name}").click()
     dialog = admin_page.get_by_role("dialog")
-    dialog.get_by_text("Visible", exact=True).click()
+    dialog.get_by_role("switch", name="Visible").press("Space")
     dialog.get_by_role("button", name="Save").click()
     expect(row(admin_page, name)).to_contain_text("Hidden")
 
     audit = admin_page
     audit.goto("/admin/audit")
-    audit.get_by_label("Who did it").fill(operator.email)
+    audit.get_by_role("searchbox", name="Who did it").fill(operator.email)
     for action in ("Model added", "Plan of an account changed", "Price changed", "Model changed"):
         expect(row(audit, action)).to_have_count(1)
     expect(row(audit, "Price changed")).to_contain_text("electricity")
@@ -252,11 +252,11 @@ def test_the_books_come_to_zero_and_are_found_by_user(admin_page: Page, alice: C
     charged(alice, chat(alice))
     admin_page.goto("/admin/ledger")
     expect(admin_page.get_by_text("Together they come to $0.00, as they must.")).to_be_visible()
-    admin_page.get_by_label("User of the lines").fill(alice.email)
+    admin_page.get_by_role("searchbox", name="User of the lines").fill(alice.email)
     lines = admin_page.get_by_role("table", name="Ledger lines").get_by_role("row")
     expect(lines).to_have_count(3)
     expect(lines.nth(1)).to_contain_text(alice.email)
-    admin_page.get_by_label("User of the lines").fill("nobody@example.com")
+    admin_page.get_by_role("searchbox", name="User of the lines").fill("nobody@example.com")
     expect(admin_page.get_by_text("No user has exactly this e-mail.")).to_be_visible()
 
 
