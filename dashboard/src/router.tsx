@@ -22,9 +22,10 @@ interface Context {
 const root = createRootRouteWithContext<Context>()({ component: Outlet, notFoundComponent: NotFound });
 
 /** Where to go after the log-in: a page of ours, whatever the address says. */
-function nextOf(search: Record<string, unknown>): { next?: string } {
+function nextOf(search: Record<string, unknown>): { next?: string | undefined } {
   const next = search["next"];
-  return typeof next === "string" && /^\/(?![/\\])/.test(next) ? { next } : {};
+  // Undefined and not left out: what a route leaves out is taken as it stands in the address.
+  return { next: typeof next === "string" && /^\/(?![/\\])/.test(next) ? next : undefined };
 }
 
 const front = createRoute({

@@ -51,13 +51,17 @@ export function useSignUp() {
   });
 }
 
+/** Logs out and loads the page anew, so that nothing of this user stays in its memory. */
 export function useLogOut() {
-  const client = useQueryClient();
   return useMutation({
-    mutationFn: () => result(api.POST("/api/auth/logout")),
-    onSettled: () => {
-      client.clear();
-      client.setQueryData(me.queryKey, null);
+    mutationFn: async () => {
+      try {
+        await result(api.POST("/api/auth/logout"));
+      } catch (error) {
+        // The session was over already.
+        if (!(error instanceof ApiError && error.status === 401)) throw error;
+      }
     },
+    onSuccess: () => location.assign("/login"),
   });
 }

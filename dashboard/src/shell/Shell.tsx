@@ -15,9 +15,11 @@ import {
   useMantineColorScheme,
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { Outlet, useLocation, useNavigate } from "@tanstack/react-router";
+import { notifications } from "@mantine/notifications";
+import { Outlet, useLocation } from "@tanstack/react-router";
 import { LogOut, Moon, Settings, Sun } from "lucide-react";
 import { useEffect } from "react";
+import { messageOf } from "@/api/errors";
 import { useLogOut, useUser } from "@/api/session";
 import { BalancePill } from "./BalancePill";
 import { ConnectionBanner } from "./ConnectionBanner";
@@ -90,6 +92,7 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       leftSection={<page.icon size={17} strokeWidth={1.8} aria-hidden />}
       active={current}
       aria-current={current ? "page" : undefined}
+      activeOptions={{ exact: page.to === "/admin" }}
       className={classes.item!}
     />
   );
@@ -122,7 +125,6 @@ function SchemeToggle() {
 function AccountMenu() {
   const user = useUser();
   const logOut = useLogOut();
-  const navigate = useNavigate();
   return (
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
@@ -147,7 +149,12 @@ function AccountMenu() {
         </MenuLink>
         <Menu.Item
           leftSection={<LogOut size={15} />}
-          onClick={() => logOut.mutate(undefined, { onSettled: () => void navigate({ to: "/login" }) })}
+          onClick={() =>
+            logOut.mutate(undefined, {
+              onError: (error) =>
+                notifications.show({ color: "red", title: "Not logged out", message: messageOf(error) }),
+            })
+          }
         >
           Log out
         </Menu.Item>

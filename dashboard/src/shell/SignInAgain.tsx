@@ -1,5 +1,4 @@
-import { AnchorLink } from "@/components/links";
-import { Button, Modal, PasswordInput, Stack, Text } from "@mantine/core";
+import { Anchor, Button, Modal, PasswordInput, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useQueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
@@ -46,9 +45,10 @@ export function SignInAgain() {
           <Button type="submit" loading={logIn.isPending}>
             Log in
           </Button>
-          <AnchorLink to="/login" size="sm" onClick={noteSignedIn}>
+          {/* Loads the page anew, so that nothing of this user stays in its memory. */}
+          <Anchor href="/login" size="sm">
             Log in as somebody else
-          </AnchorLink>
+          </Anchor>
         </Stack>
       </form>
     </Modal>
