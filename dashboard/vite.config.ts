@@ -28,7 +28,8 @@ function compressed(): Plugin {
   };
 }
 
-const edge = process.env["EDGE_URL"] ?? "http://localhost:8000";
+// With the browser's own Host: the edge refuses changes that come from another origin.
+const edge = { target: process.env["EDGE_URL"] ?? "http://localhost:8000", changeOrigin: false };
 
 export default defineConfig({
   plugins: [react(), compressed()],

@@ -10,6 +10,13 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import { me } from "./api/session";
+import {
+  readAuditSearch,
+  readLedgerSearch,
+  readOverviewSearch,
+  readUserSearch,
+  readUsersSearch,
+} from "./pages/admin/search";
 import { readBillingSearch } from "./pages/billing/search";
 import { usageSearch } from "./pages/usage/search";
 import { LoadFailed, NotFound, PageSkeleton } from "./shell/fallbacks";
@@ -22,10 +29,9 @@ interface Context {
 const root = createRootRouteWithContext<Context>()({ component: Outlet, notFoundComponent: NotFound });
 
 /** Where to go after the log-in: a page of ours, whatever the address says. */
-function nextOf(search: Record<string, unknown>): { next?: string | undefined } {
+function nextOf(search: Record<string, unknown>): { next?: string } {
   const next = search["next"];
-  // Undefined and not left out: what a route leaves out is taken as it stands in the address.
-  return { next: typeof next === "string" && /^\/(?![/\\])/.test(next) ? next : undefined };
+  return typeof next === "string" && /^\/(?![/\\])/.test(next) ? { next } : {};
 }
 
 const front = createRoute({
@@ -134,18 +140,21 @@ const admin = createRoute({
 const adminOverview = createRoute({
   getParentRoute: () => admin,
   path: "/",
+  validateSearch: readOverviewSearch,
   component: lazyRouteComponent(() => import("./pages/admin/Overview")),
 });
 
 const adminUsers = createRoute({
   getParentRoute: () => admin,
   path: "/users",
+  validateSearch: readUsersSearch,
   component: lazyRouteComponent(() => import("./pages/admin/Users")),
 });
 
 const adminUser = createRoute({
   getParentRoute: () => admin,
   path: "/users/$userId",
+  validateSearch: readUserSearch,
   component: lazyRouteComponent(() => import("./pages/admin/User")),
 });
 
@@ -167,9 +176,17 @@ const adminUpstreams = createRoute({
   component: lazyRouteComponent(() => import("./pages/admin/Upstreams")),
 });
 
+const adminLedger = createRoute({
+  getParentRoute: () => admin,
+  path: "/ledger",
+  validateSearch: readLedgerSearch,
+  component: lazyRouteComponent(() => import("./pages/admin/Ledger")),
+});
+
 const adminAudit = createRoute({
   getParentRoute: () => admin,
   path: "/audit",
+  validateSearch: readAuditSearch,
   component: lazyRouteComponent(() => import("./pages/admin/Audit")),
 });
 
@@ -185,7 +202,16 @@ const tree = root.addChildren([
     playground,
     settings,
     docs,
-    admin.addChildren([adminOverview, adminUsers, adminUser, adminModels, adminPlans, adminUpstreams, adminAudit]),
+    admin.addChildren([
+      adminOverview,
+      adminUsers,
+      adminUser,
+      adminModels,
+      adminPlans,
+      adminUpstreams,
+      adminLedger,
+      adminAudit,
+    ]),
   ]),
 ]);
 
@@ -194,6 +220,8 @@ export function makeRouter(queryClient: QueryClient) {
     routeTree: tree,
     context: { queryClient },
     defaultPreload: "intent",
+    // What a page's validateSearch leaves out is gone; else it would come through as it stands in the address.
+    search: { strict: true },
     scrollRestoration: true,
     defaultPendingComponent: PageSkeleton,
     defaultErrorComponent: LoadFailed,

@@ -29,6 +29,9 @@ const red: MantineColorsTuple = [
   "#962020",
 ];
 
+/** The head of a dialog is a `header` element, which without this would count as the page's. */
+const NO_BANNER = { header: { role: "presentation" } };
+
 export const theme = createTheme({
   primaryColor: "jade",
   primaryShade: { light: 7, dark: 6 },
@@ -43,8 +46,16 @@ export const theme = createTheme({
   components: {
     // Within a text, colour alone tells too few people that this is a link.
     Anchor: { defaultProps: { underline: "always" } },
-    Card: { defaultProps: { withBorder: true, padding: "lg", radius: "lg" } },
-    Modal: { defaultProps: { centered: true, radius: "lg", overlayProps: { blur: 2, backgroundOpacity: 0.4 } } },
+    Card: { defaultProps: { withBorder: true, padding: "lg", radius: "lg", bg: "var(--pr-surface)" } },
+    Modal: {
+      defaultProps: {
+        centered: true,
+        radius: "lg",
+        overlayProps: { blur: 2, backgroundOpacity: 0.4 },
+        attributes: NO_BANNER,
+      },
+    },
+    Drawer: { defaultProps: { attributes: NO_BANNER } },
     Tooltip: { defaultProps: { events: { hover: true, focus: true, touch: true }, openDelay: 200 } },
   },
 });

@@ -63,7 +63,7 @@ def test_the_menu_leads_to_every_page(admin_page: Page) -> None:
     menu = admin_page.get_by_role("navigation", name="Pages")
     menu.get_by_role("link", name="Audit log").wait_for()
     links = menu.get_by_role("link").all()
-    assert len(links) == 14
+    assert len(links) == 15
     for link in links:
         link.click()
         expect(link).to_have_attribute("aria-current", "page")
@@ -111,3 +111,9 @@ def test_a_call_shows_in_the_balance_by_itself(signed_in: Page, alice: Customer)
     charged(alice, chat(alice, max_tokens=50_000))
     expect(signed_in.get_by_title("Balance: $1.00")).to_have_count(0)
     signed_in.get_by_title("Balance: $0.9").wait_for()
+
+
+def test_what_makes_no_sense_in_an_address_is_left_out(signed_in: Page) -> None:
+    signed_in.goto("/usage?status=error&view=sideways&offset=-5&utm_source=elsewhere")
+    signed_in.wait_for_url("/usage?status=error")
+    expect(signed_in.get_by_role("heading", level=1, name="Usage")).to_be_visible()

@@ -18,7 +18,7 @@ export function useCreateKey() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: (body: NewKey) => result(api.POST("/api/keys", { body })),
-    onSuccess: () => client.invalidateQueries({ queryKey: keys.queryKey }),
+    onSuccess: () => void client.invalidateQueries({ queryKey: keys.queryKey }),
   });
 }
 
@@ -27,7 +27,7 @@ export function useChangeKey() {
   return useMutation({
     mutationFn: ({ id, ...body }: KeyChange & { id: string }) =>
       result(api.PATCH("/api/keys/{key_id}", { params: { path: { key_id: id } }, body })),
-    onSuccess: () => client.invalidateQueries({ queryKey: keys.queryKey }),
+    onSuccess: () => void client.invalidateQueries({ queryKey: keys.queryKey }),
   });
 }
 
@@ -35,6 +35,6 @@ export function useDeleteKey() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: (id: string) => result(api.DELETE("/api/keys/{key_id}", { params: { path: { key_id: id } } })),
-    onSuccess: () => client.invalidateQueries({ queryKey: keys.queryKey }),
+    onSuccess: () => void client.invalidateQueries({ queryKey: keys.queryKey }),
   });
 }

@@ -1327,6 +1327,11 @@ export interface components {
             /** Account Id */
             account_id: string;
             /**
+             * Email
+             * @description Of the account's user. Null: it cannot be told at this moment.
+             */
+            email: string | null;
+            /**
              * Actor Id
              * @description The operator of an adjustment or plan change.
              */

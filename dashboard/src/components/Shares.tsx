@@ -19,13 +19,15 @@ export function Shares({ label, heading, shares, renderName }: Props) {
   if (shares === undefined) return <Skeleton height={160} radius="md" />;
   const whole = shares.reduce((sum, { nanos }) => sum + nanos, 0n);
   return (
-    <Table.ScrollContainer minWidth={340} type="native" tabIndex={0} role="region" aria-label={label}>
-      <Table aria-label={label} verticalSpacing={6} className={classes.table!}>
+    <Table.ScrollContainer minWidth={260} type="native" tabIndex={0} role="region" aria-label={label}>
+      <Table aria-label={label} verticalSpacing={6} horizontalSpacing={6} className={classes.table!}>
         <Table.Thead>
           <Table.Tr>
             <Table.Th>{heading}</Table.Th>
             <Table.Th ta="right">Requests</Table.Th>
-            <Table.Th ta="right">Tokens</Table.Th>
+            <Table.Th ta="right" visibleFrom="xs">
+              Tokens
+            </Table.Th>
             <Table.Th ta="right">Cost</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -43,7 +45,7 @@ export function Shares({ label, heading, shares, renderName }: Props) {
               <Table.Td ta="right" className="tabular">
                 {formatCount(share.requests)}
               </Table.Td>
-              <Table.Td ta="right" className="tabular" title={formatCount(share.tokens)}>
+              <Table.Td ta="right" className="tabular" visibleFrom="xs" title={formatCount(share.tokens)}>
                 {formatCompact(share.tokens)}
               </Table.Td>
               <Table.Td ta="right" className="tabular" title={formatNanos(share.nanos)}>

@@ -11,7 +11,7 @@ export function StatCard({ label, value, note }: { label: string; value: ReactNo
       {value === undefined ? (
         <Skeleton height={28} width="60%" mt={8} mb={4} />
       ) : (
-        <Text fz={26} fw={600} lh={1.3} mt={4} className="tabular">
+        <Text fz={{ base: 20, sm: 26 }} truncate fw={600} lh={1.3} mt={4} className="tabular">
           {value}
         </Text>
       )}

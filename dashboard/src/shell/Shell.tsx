@@ -129,7 +129,7 @@ function AccountMenu() {
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
         <UnstyledButton aria-label={`Account of ${user.email}`} className={classes.account!}>
-          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} />
+          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} aria-hidden />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

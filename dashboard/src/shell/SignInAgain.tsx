@@ -1,10 +1,14 @@
 import { Anchor, Button, Modal, PasswordInput, Stack, Text } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useQueryClient } from "@tanstack/react-query";
+import { useLocation } from "@tanstack/react-router";
 import { useSyncExternalStore } from "react";
 import { messageOf } from "@/api/errors";
 import { useLogIn, useUser } from "@/api/session";
 import { isSignedOut, noteSignedIn, subscribe } from "./signed-out";
+
+// Escape would close a dialog of the page below, with what was typed there.
+const KEEPS_ESCAPE = { "data-mantine-stop-propagation": "true" };
 
 /** Asks for the password over the page when the session has ended, so that nothing typed there is lost. */
 export function SignInAgain() {
@@ -12,6 +16,7 @@ export function SignInAgain() {
   const user = useUser();
   const client = useQueryClient();
   const logIn = useLogIn();
+  const { href } = useLocation();
   const form = useForm({ initialValues: { password: "" } });
 
   const submit = form.onSubmit(({ password }) =>
@@ -28,29 +33,40 @@ export function SignInAgain() {
   );
 
   return (
-    <Modal opened={over} onClose={() => {}} withCloseButton={false} title="Your session has ended">
-      <form onSubmit={submit}>
-        <Stack>
-          <Text size="sm" c="dimmed">
-            Log in again as {user.email} to go on. What you have typed on this page is still there.
-          </Text>
-          <PasswordInput
-            label="Password"
-            autoComplete="current-password"
-            data-autofocus
-            required
-            error={logIn.isError && messageOf(logIn.error)}
-            {...form.getInputProps("password")}
-          />
-          <Button type="submit" loading={logIn.isPending}>
-            Log in
-          </Button>
-          {/* Loads the page anew, so that nothing of this user stays in its memory. */}
-          <Anchor href="/login" size="sm">
-            Log in as somebody else
-          </Anchor>
-        </Stack>
-      </form>
-    </Modal>
+    <Modal.Root opened={over} onClose={() => {}} closeOnEscape={false} zIndex={300}>
+      <Modal.Overlay />
+      <Modal.Content {...KEEPS_ESCAPE}>
+        <Modal.Header>
+          <Modal.Title>Your session has ended</Modal.Title>
+        </Modal.Header>
+        <Modal.Body>
+          <form onSubmit={submit}>
+            <Stack>
+              <Text size="sm" c="dimmed">
+                Log in again as {user.email} to go on. What you have typed on this page is still there.
+              </Text>
+              {/* Tells password managers whose password this is. */}
+              <input type="text" autoComplete="username" value={user.email} readOnly hidden />
+              <PasswordInput
+                label="Password"
+                autoComplete="current-password"
+                data-autofocus
+                required
+                withAsterisk={false}
+                {...KEEPS_ESCAPE}
+                {...form.getInputProps("password")}
+                error={logIn.isError && messageOf(logIn.error)}
+              />
+              <Button type="submit" loading={logIn.isPending} {...KEEPS_ESCAPE}>
+                Log in
+              </Button>
+              <Anchor href={`/login?next=${encodeURIComponent(href)}`} size="sm" {...KEEPS_ESCAPE}>
+                Log in as somebody else
+              </Anchor>
+            </Stack>
+          </form>
+        </Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
   );
 }

@@ -12,6 +12,7 @@ import {
   type LucideIcon,
   MessagesSquare,
   Network,
+  ReceiptText,
   ScrollText,
   Settings,
   Tags,
@@ -42,5 +43,6 @@ export const ADMIN_PAGES: readonly Entry[] = [
   { to: "/admin/models", label: "Models and prices", icon: Tags },
   { to: "/admin/plans", label: "Plans", icon: Activity },
   { to: "/admin/upstreams", label: "Upstreams", icon: Network },
+  { to: "/admin/ledger", label: "Ledger", icon: ReceiptText },
   { to: "/admin/audit", label: "Audit log", icon: ScrollText },
 ];

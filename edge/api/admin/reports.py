@@ -13,6 +13,7 @@ from edge.api.session import Administrator
 from edge.api.wire import Line, Page, PageQuery, Query, identifier
 from edge.deps import Deps, With
 from kit.errors import RemoteError
+from kit.logs import get_logger
 from kit.money import format_usd
 from kit.timestamps import to_proto
 from privaterouter.auth.v1 import auth_pb2
@@ -20,6 +21,8 @@ from privaterouter.billing.v1 import billing_pb2
 from privaterouter.usage.v1 import usage_pb2
 
 TOP = 10
+
+log = get_logger()
 
 router = APIRouter(prefix="/api/admin", tags=["Administration"])
 
@@ -90,6 +93,7 @@ class AccountTransaction(billing.Transaction):
     """A transaction and the account that it is of, whose id is the user's."""
 
     account_id: str
+    email: str | None = Field(description="Of the account's user. Null: it cannot be told at this moment.")
     actor_id: str | None = Field(description="The operator of an adjustment or plan change.")
 
 
@@ -186,10 +190,12 @@ async def ledger(_: Administrator, query: Annotated[LedgerQuery, InQuery()], dep
         account_id=_user_id(query.account_id) if query.account_id else "",
     )
     answer = await deps.clients.billing.ListAllTransactions(request)
+    emails = await emails_of(deps, sorted({row.account_id for row in answer.transactions}))
     items = [
         AccountTransaction(
             **billing.Transaction.of(row.transaction).model_dump(),
             account_id=row.account_id,
+            email=emails.get(row.account_id),
             actor_id=row.transaction.actor_id or None,
         )
         for row in answer.transactions
@@ -212,16 +218,13 @@ async def ledger_totals(_: Administrator, deps: With) -> LedgerTotals:
 
 
 async def emails_of(deps: Deps, user_ids: list[str]) -> dict[str, str]:
-    """The e-mails of these few users, but of those who cannot be asked for now."""
-    requests = [deps.clients.auth.GetUser(auth_pb2.GetUserRequest(user_id=user_id)) for user_id in user_ids]
-    answers = await asyncio.gather(*requests, return_exceptions=True)
-    found: dict[str, str] = {}
-    for user_id, answer in zip(user_ids, answers, strict=True):
-        if isinstance(answer, auth_pb2.GetUserResponse):
-            found[user_id] = answer.user.email
-        elif not isinstance(answer, RemoteError):
-            raise answer
-    return found
+    """The e-mails of these users; none where they cannot be asked for now."""
+    try:
+        answer = await deps.clients.auth.BatchGetUsers(auth_pb2.BatchGetUsersRequest(user_ids=user_ids))
+    except RemoteError as error:
+        log.warning("emails_not_asked", error=str(error))
+        return {}
+    return {user.id: user.email for user in answer.users}
 
 
 def _traffic(row: usage_pb2.SummaryRow) -> dict[str, int | str]:

@@ -30,7 +30,12 @@ export default function BarsByDay({ label, series, points, format, toPlot, forma
     <figure style={{ margin: 0 }} aria-label={label}>
       <div aria-hidden style={{ height }}>
         <ResponsiveContainer width="100%" height="100%">
-          <BarChart data={data} margin={{ top: 8, right: 4, bottom: 0, left: 0 }} barCategoryGap="22%">
+          <BarChart
+            data={data}
+            margin={{ top: 8, right: 4, bottom: 0, left: 0 }}
+            barCategoryGap="22%"
+            accessibilityLayer={false}
+          >
             <CartesianGrid vertical={false} stroke="var(--pr-line)" />
             <XAxis
               dataKey="day"
@@ -41,7 +46,7 @@ export default function BarsByDay({ label, series, points, format, toPlot, forma
               tick={{ fontSize: 11, fill: "var(--mantine-color-dimmed)" }}
             />
             <YAxis
-              width={64}
+              width="auto"
               tickFormatter={formatAxis}
               tickLine={false}
               axisLine={false}

@@ -69,7 +69,7 @@ export default function Billing() {
               </Button>
             </Group>
           </Group>
-          {lines.isError ? (
+          {lines.isLoadingError ? (
             <ErrorState error={lines.error} retry={() => void lines.refetch()} />
           ) : (
             <>

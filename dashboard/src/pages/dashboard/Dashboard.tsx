@@ -91,7 +91,7 @@ function Spend({ sums, month }: { sums: Parameters<typeof sharesOf>[0] | undefin
             Spend by day
           </Title>
           <SegmentedControl
-            size="xs"
+            size="sm"
             aria-label="How many days the chart shows"
             data={[
               { value: "7", label: "7 days" },
@@ -145,9 +145,9 @@ function Latest() {
   const navigate = useNavigate();
   const query = useQuery(latest);
   return (
-    <Card component="section" aria-labelledby="latest">
+    <Card>
       <Group justify="space-between" mb="sm">
-        <Title order={2} id="latest" fz="lg">
+        <Title order={2} fz="lg">
           Latest requests
         </Title>
         <ButtonLink to="/usage" variant="subtle" rightSection={<ArrowRight size={15} aria-hidden />}>

@@ -3,6 +3,7 @@ import { useLocalStorage } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Check } from "lucide-react";
 import type { ReactNode } from "react";
+import { balance, plans } from "@/api/account";
 import { models } from "@/api/catalogue";
 import { keys } from "@/api/keys";
 import { useUser } from "@/api/session";
@@ -12,7 +13,7 @@ import { ButtonLink } from "@/components/links";
 /** What to do until there is a first call, in the place of charts that would be empty. */
 export function FirstSteps() {
   const hasKey = (useQuery(keys).data ?? []).length > 0;
-  const model = useQuery(models).data?.[0]?.public_name ?? "privaterouter/fast";
+  const model = useFirstModel();
   const [copied, setCopied] = useLocalStorage({ key: `snippet-copied-${useUser().id}`, defaultValue: false });
   return (
     <Card component="section" aria-labelledby="first-steps">
@@ -25,7 +26,7 @@ export function FirstSteps() {
       <List listStyleType="none" spacing="xl" type="ordered" styles={{ itemWrapper: { display: "block" } }}>
         <Step number={1} title="Make an API key" done={hasKey}>
           <Text size="sm">It is shown once, so keep it where your programs find it.</Text>
-          <ButtonLink to="/keys" variant={hasKey ? "default" : "filled"}>
+          <ButtonLink style={{ alignSelf: "flex-start" }} to="/keys" variant={hasKey ? "default" : "filled"}>
             {hasKey ? "See your keys" : "Make a key"}
           </ButtonLink>
         </Step>
@@ -37,7 +38,7 @@ export function FirstSteps() {
         </Step>
         <Step number={3} title="Or try the playground" done={false}>
           <Text size="sm">Talk to a model in the browser; it is billed like any call.</Text>
-          <ButtonLink to="/playground" variant="default">
+          <ButtonLink style={{ alignSelf: "flex-start" }} to="/playground" variant="default">
             Open the playground
           </ButtonLink>
         </Step>
@@ -54,7 +55,7 @@ function Step(props: { number: number; title: string; done: boolean; children: R
         <ThemeIcon radius="xl" size={30} variant={done ? "filled" : "default"} aria-hidden>
           {done ? <Check size={16} /> : <Text size="sm">{number}</Text>}
         </ThemeIcon>
-        <Stack gap="xs" align="stretch" flex={1} miw={0}>
+        <Stack gap="xs" flex={1} miw={0}>
           <Title order={3} fz="md" lh="30px">
             {title}
             {done && <VisuallyHidden> (done)</VisuallyHidden>}
@@ -64,6 +65,18 @@ function Step(props: { number: number; title: string; done: boolean; children: R
       </Group>
     </List.Item>
   );
+}
+
+/** A chat model that the account's plan allows. */
+function useFirstModel(): string {
+  const catalogue = useQuery(models).data ?? [];
+  const planName = useQuery(balance).data?.plan_name;
+  const plan = useQuery(plans).data?.find(({ id }) => id === planName);
+  const allowed = catalogue.find(
+    ({ kind, public_name: name }) =>
+      kind === "chat" && (!plan || plan.all_models || plan.allowed_models.includes(name)),
+  );
+  return allowed?.public_name ?? "privaterouter/fast";
 }
 
 function snippet(model: string): string {

@@ -3,7 +3,7 @@ import { Button, Card, Code, List, Select, Stack, Text, Title } from "@mantine/c
 import { useQuery } from "@tanstack/react-query";
 import { ExternalLink } from "lucide-react";
 import { type ReactNode, useState } from "react";
-import { models } from "@/api/catalogue";
+import { useMyChatModels } from "@/api/allowed";
 import { keys } from "@/api/keys";
 import { CodeBlock } from "@/components/CodeBlock";
 import { PageHeader } from "@/components/PageHeader";
@@ -13,7 +13,7 @@ import { anthropicSnippet, baseUrlOf, streamSnippet } from "@/format/snippets";
 /** The quickstart, with the reader's own address and key. */
 export default function Docs() {
   const owned = useQuery(keys).data ?? [];
-  const chat = (useQuery(models).data ?? []).filter((model) => model.kind === "chat").map((model) => model.public_name);
+  const chat = useMyChatModels();
   const [chosen, setChosen] = useState<string | null>(null);
   const key = owned.find((each) => each.status === "active");
   const call = {

@@ -1,11 +1,11 @@
 import { AnchorLink } from "@/components/links";
-import { Button, List, PasswordInput, Stack, Text, TextInput, ThemeIcon } from "@mantine/core";
+import { Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useRouter, useSearch } from "@tanstack/react-router";
-import { Check, Circle } from "lucide-react";
 import { ApiError, messageOf } from "@/api/errors";
 import { useSignUp } from "@/api/session";
-import { MAX_PASSWORD, MIN_PASSWORD, passwordProblem } from "@/format/password";
+import { PasswordRules } from "@/components/PasswordRules";
+import { passwordProblem } from "@/format/password";
 import { Front } from "@/shell/Front";
 import { useTitle } from "@/shell/title";
 
@@ -30,7 +30,7 @@ export default function SignUp() {
         onSuccess: () => router.history.push(next ?? "/dashboard"),
         onError: (error) => {
           if (error instanceof ApiError && error.code === "email_taken") form.setFieldError("email", error.message);
-          else if (error instanceof ApiError && (error.param === "password" || error.code === "weak_password"))
+          else if (error instanceof ApiError && error.param === "password")
             form.setFieldError("password", error.message);
         },
       },
@@ -74,7 +74,7 @@ export default function SignUp() {
             withAsterisk={false}
             {...form.getInputProps("password")}
           />
-          <Rules password={form.values.password} />
+          <PasswordRules password={form.values.password} />
           <Text role="alert" size="sm" c="red" mih={20}>
             {signUp.isError && !shownAtField && messageOf(signUp.error)}
           </Text>
@@ -84,30 +84,5 @@ export default function SignUp() {
         </Stack>
       </form>
     </Front>
-  );
-}
-
-/** What a password needs, ticked off while it is typed. */
-function Rules({ password }: { password: string }) {
-  const length = [...password].length;
-  const rules = [
-    [`At least ${MIN_PASSWORD} characters`, length >= MIN_PASSWORD && length <= MAX_PASSWORD],
-    ["Not one that everybody uses", length >= MIN_PASSWORD && passwordProblem(password) === null],
-  ] as const;
-  return (
-    <List size="xs" spacing={4} c="dimmed" center>
-      {rules.map(([rule, met]) => (
-        <List.Item
-          key={rule}
-          icon={
-            <ThemeIcon size={16} radius="xl" variant={met ? "filled" : "light"} color={met ? "jade" : "gray"}>
-              {met ? <Check size={11} aria-label="met:" /> : <Circle size={8} aria-label="not yet:" />}
-            </ThemeIcon>
-          }
-        >
-          {rule}
-        </List.Item>
-      ))}
-    </List>
   );
 }

@@ -19,6 +19,7 @@ import { useEffect } from "react";
 import { models } from "@/api/catalogue";
 import type { Schemas } from "@/api/client";
 import { ApiError, messageOf } from "@/api/errors";
+import { tellFailure } from "@/components/failure";
 import { type Key, useChangeKey, useCreateKey } from "@/api/keys";
 import { type Fields, fieldsOf, toBody, validate } from "./fields";
 
@@ -50,7 +51,7 @@ export function KeyForm({ subject, onClose, onCreated }: Props) {
   const onError = (error: unknown) => {
     const field = error instanceof ApiError && error.param ? FIELD_OF[error.param] : undefined;
     if (field) form.setFieldError(field, messageOf(error));
-    else notifications.show({ color: "red", message: messageOf(error) });
+    else tellFailure(error);
   };
   const submit = form.onSubmit((fields) => {
     const body = toBody(fields);

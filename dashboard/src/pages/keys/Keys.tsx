@@ -5,9 +5,9 @@ import { useQuery } from "@tanstack/react-query";
 import { Ellipsis, KeyRound, Pause, Pencil, Play, Plus, Trash2 } from "lucide-react";
 import { useMemo, useState } from "react";
 import type { Schemas } from "@/api/client";
-import { messageOf } from "@/api/errors";
 import { type Key, keys, useChangeKey, useDeleteKey } from "@/api/keys";
 import { type Columns, columnsOf, DataTable } from "@/components/DataTable";
+import { tellFailure } from "@/components/failure";
 import { Money } from "@/components/Money";
 import { PageHeader } from "@/components/PageHeader";
 import { EmptyState, ErrorState } from "@/components/states";
@@ -36,7 +36,7 @@ export default function Keys() {
         subtitle="Programs use a key in the place of your password. Make one for each, so that one can be stopped alone."
         actions={create}
       />
-      {owned.isError ? (
+      {owned.isLoadingError ? (
         <ErrorState error={owned.error} retry={() => void owned.refetch()} />
       ) : (
         <Card p="xs">
@@ -169,7 +169,6 @@ function Spent({ apiKey }: { apiKey: Key }) {
 function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
   const change = useChangeKey();
   const remove = useDeleteKey();
-  const failed = (error: unknown) => notifications.show({ color: "red", message: messageOf(error) });
   const isActive = apiKey.status === "active";
 
   const confirmDeletion = () =>
@@ -186,7 +185,7 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
       onConfirm: () =>
         remove.mutate(apiKey.id, {
           onSuccess: () => notifications.show({ message: `The key “${apiKey.name}” is deleted.` }),
-          onError: failed,
+          onError: tellFailure,
         }),
     });
 
@@ -204,7 +203,7 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
         <Menu.Item
           leftSection={isActive ? <Pause size={15} /> : <Play size={15} />}
           onClick={() =>
-            change.mutate({ id: apiKey.id, status: isActive ? "disabled" : "active" }, { onError: failed })
+            change.mutate({ id: apiKey.id, status: isActive ? "disabled" : "active" }, { onError: tellFailure })
           }
         >
           {isActive ? "Disable" : "Enable"}

@@ -1,7 +1,6 @@
 import { Alert, Button, CopyButton, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { Check, Copy, Eye } from "lucide-react";
-import { models } from "@/api/catalogue";
+import { useMyChatModels } from "@/api/allowed";
 import type { Schemas } from "@/api/client";
 import { Snippets } from "@/components/Snippets";
 import { baseUrlOf } from "@/format/snippets";
@@ -14,13 +13,10 @@ interface Props {
 
 /** Shows the secret of a new key, once, with calls that carry it. It is held nowhere but here. */
 export function NewKeySecret({ created, onClose }: Props) {
-  const catalogue = useQuery(models).data ?? [];
+  const chat = useMyChatModels();
   if (!created) return null;
   const allowed = created.api_key.allowed_models;
-  const model =
-    catalogue.find(
-      ({ kind, public_name }) => kind === "chat" && (allowed.length === 0 || allowed.includes(public_name)),
-    )?.public_name ?? "privaterouter/fast";
+  const model = chat.find((name) => allowed.length === 0 || allowed.includes(name)) ?? "privaterouter/fast";
 
   return (
     <Modal

@@ -14,14 +14,14 @@ import {
 import { useQuery } from "@tanstack/react-query";
 import { Boxes, Check, Copy, Lock, MessagesSquare, Search } from "lucide-react";
 import { useMemo, useState } from "react";
-import { balance, plans } from "@/api/account";
+import { plans } from "@/api/account";
 import { type Model, models, type Plan } from "@/api/catalogue";
 import { columnsOf, type Columns, DataTable } from "@/components/DataTable";
 import { PageHeader } from "@/components/PageHeader";
 import { EmptyState, ErrorState } from "@/components/states";
 import { formatUsd } from "@/format/money";
 import { formatCompact } from "@/format/numbers";
-import { allows, plansWith } from "./allowed";
+import { allows, plansWith, useMyPlan } from "@/api/allowed";
 
 const WHICH = [
   { value: "all", label: "All models" },
@@ -31,12 +31,11 @@ const WHICH = [
 /** The catalogue: what each model costs, and whether the reader's plan has it. */
 export default function Models() {
   const catalogue = useQuery(models);
-  const account = useQuery(balance);
   const offered = useQuery(plans);
   const [text, setText] = useState("");
   const [which, setWhich] = useState("all");
 
-  const plan = offered.data?.find((each) => each.id === account.data?.plan_name);
+  const plan = useMyPlan();
   const shown = catalogue.data?.filter(
     (model) =>
       model.public_name.toLowerCase().includes(text.trim().toLowerCase()) &&
@@ -61,7 +60,7 @@ export default function Models() {
         />
         <SegmentedControl data={WHICH} value={which} onChange={setWhich} aria-label="Which models" />
       </Group>
-      {catalogue.isError ? (
+      {catalogue.isLoadingError ? (
         <ErrorState error={catalogue.error} retry={() => void catalogue.refetch()} />
       ) : (
         <Card p="xs">

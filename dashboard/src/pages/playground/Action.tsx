@@ -1,5 +1,6 @@
 import { ActionIcon, Tooltip } from "@mantine/core";
 import type { LucideIcon } from "lucide-react";
+import classes from "./Playground.module.css";
 
 interface Props {
   label: string;
@@ -12,7 +13,15 @@ interface Props {
 export function Action({ label, icon: Icon, disabled = false, onClick }: Props) {
   return (
     <Tooltip label={label}>
-      <ActionIcon variant="subtle" color="gray" size={36} aria-label={label} disabled={disabled} onClick={onClick}>
+      <ActionIcon
+        className={classes.action!}
+        variant="subtle"
+        color="gray"
+        size={36}
+        aria-label={label}
+        disabled={disabled}
+        onClick={onClick}
+      >
         <Icon size={15} aria-hidden />
       </ActionIcon>
     </Tooltip>

@@ -19,7 +19,13 @@ export function CodeDialog({ opened, onClose, requests }: Props) {
   const [index, setIndex] = useState("0");
   const request = requests[Number(index)] ?? requests[0];
   return (
-    <Modal opened={opened} onClose={onClose} title="This request as code" size="xl">
+    <Modal
+      opened={opened}
+      onClose={onClose}
+      title="This request as code"
+      size="xl"
+      closeButtonProps={{ "aria-label": "Close" }}
+    >
       <Stack gap="sm">
         <Text size="sm" c="dimmed">
           Put an API key into the variable PR_KEY first.
@@ -31,7 +37,10 @@ export function CodeDialog({ opened, onClose, requests }: Props) {
             fullWidth
             value={index}
             onChange={setIndex}
-            data={requests.map(({ model }, position) => ({ value: String(position), label: model }))}
+            data={requests.map(({ model }, position) => ({
+              value: String(position),
+              label: requests.every((other) => other.model === model) ? `${model} (${position + 1})` : model,
+            }))}
           />
         )}
         <SegmentedControl

@@ -1,10 +1,10 @@
-import { Anchor, Text } from "@mantine/core";
+import { Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
 import { type ReactNode, useEffect, useState } from "react";
 import type { Model } from "@/api/catalogue";
 import { charge } from "@/api/playground";
 import type { Event } from "@/api/usage";
+import { AnchorLink } from "@/components/links";
 import { formatNanos, formatRoundly, formatUsd } from "@/format/money";
 import { formatCount } from "@/format/numbers";
 import { formatDuration } from "@/format/time";
@@ -21,7 +21,7 @@ export function Figures({ answer, model }: { answer: Answer; model: Model | unde
   const event = charged.data?.event;
   const figures = figuresOf(event ? counted(progress, event) : progress, model, now);
   const about = figures.about || event?.estimated ? "about " : "";
-  if (status === "failed" && requestId === null) return null;
+  if (!isRunning && requestId === null) return null;
 
   return (
     <div className={classes.figures}>
@@ -64,13 +64,9 @@ export function Figures({ answer, model }: { answer: Answer; model: Model | unde
 
 function UsageLink({ requestId, children }: { requestId: string; children: ReactNode }) {
   return (
-    <Anchor
-      inherit
-      title="How the cost came about"
-      renderRoot={(props) => <Link to="/usage" search={{ event: requestId }} {...props} />}
-    >
+    <AnchorLink to="/usage" search={{ event: requestId }} inherit title="How the cost came about">
       {children}
-    </Anchor>
+    </AnchorLink>
   );
 }
 

@@ -1,8 +1,8 @@
-import { Alert, Anchor, Button } from "@mantine/core";
-import { Link } from "@tanstack/react-router";
+import { Alert, Button } from "@mantine/core";
 import { KeyRound } from "lucide-react";
 import { messageOf } from "@/api/errors";
 import { useCreateKey } from "@/api/keys";
+import { AnchorLink } from "@/components/links";
 import { EmptyState } from "@/components/states";
 
 /** In the place of the playground for a user who has no key that works. */
@@ -11,7 +11,7 @@ export function NoKey() {
   return (
     <EmptyState icon={KeyRound} title="The playground needs an API key">
       <span>
-        Calls from here are made as one of your keys and count towards its limits. You have none that is active; its
+        Calls from here are made as one of your keys and count towards its limits. You have none that is active. Its
         secret is not needed here.
       </span>
       {create.isError && <Alert color="red">{messageOf(create.error)}</Alert>}
@@ -21,9 +21,9 @@ export function NoKey() {
       >
         Create a key named Playground
       </Button>
-      <Anchor component={Link} to="/keys" size="sm">
+      <AnchorLink to="/keys" size="sm">
         Or see your API keys
-      </Anchor>
+      </AnchorLink>
     </EmptyState>
   );
 }

@@ -1,9 +1,10 @@
-import { Alert, Anchor, Button, Group, Stack, Text } from "@mantine/core";
+import { Alert, Button, Group, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import { Link, type LinkProps } from "@tanstack/react-router";
+import type { LinkProps } from "@tanstack/react-router";
 import { CircleAlert, Unplug } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { charge } from "@/api/playground";
+import { AnchorLink, ButtonLink } from "@/components/links";
 import { formatUsd } from "@/format/money";
 import type { Answer, Problem } from "./conversation";
 
@@ -63,9 +64,9 @@ function Cost({ answer: { requestId } }: { answer: Answer }) {
   return (
     <>
       What it cost, if anything, is on the{" "}
-      <Anchor component={Link} to="/usage" inherit>
+      <AnchorLink to="/usage" inherit underline="always">
         usage page
-      </Anchor>
+      </AnchorLink>
       .
     </>
   );
@@ -82,9 +83,9 @@ function Failed({ problem, onRetry }: { problem: Problem; onRetry: (() => void) 
         <Group gap="xs">
           <Retry onRetry={onRetry} color="red" atMs={problem.retryAtMs} />
           {remedy && (
-            <Button component={Link} to={remedy.to} variant="default">
+            <ButtonLink to={remedy.to} variant="default">
               {remedy.label}
-            </Button>
+            </ButtonLink>
           )}
         </Group>
         {problem.requestId && (

@@ -15,7 +15,7 @@ export default function Playground() {
   const [keyList, modelList, planList, account] = queries;
   if (keyList.data && modelList.data && planList.data && account.data) {
     const usable = usableKeys(keyList.data, keyList.dataUpdatedAt);
-    const plan = planList.data.find(({ name }) => name === account.data.plan_name);
+    const plan = planList.data.find(({ id }) => id === account.data.plan_name);
     if (usable.length > 0) return <Workbench keys={usable} models={modelList.data} plan={plan} />;
     return (
       <>

@@ -59,7 +59,7 @@ export function SetupPanel({ setup, picks, keys, models, refused, onChange, onMo
             leftSection={<X size={15} aria-hidden />}
             onClick={() => onChange({ beside: null })}
           >
-            Stop comparing
+            Use one model only
           </Button>
         </Stack>
       )}

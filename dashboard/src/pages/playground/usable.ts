@@ -2,6 +2,7 @@
 
 import type { Model, Plan } from "@/api/catalogue";
 import type { Key } from "@/api/keys";
+import { allows } from "@/api/allowed";
 
 /** The keys that calls can be made with now. */
 export function usableKeys(keys: readonly Key[], now: number): Key[] {
@@ -14,9 +15,9 @@ export function usableKeys(keys: readonly Key[], now: number): Key[] {
 export function usableModels(models: readonly Model[], plan: Plan | undefined, key: Key | undefined): Model[] {
   const keyed = key?.allowed_models ?? [];
   return models.filter(
-    ({ kind, public_name: name }) =>
-      kind === "chat" &&
-      (!plan || plan.all_models || plan.allowed_models.includes(name)) &&
-      (keyed.length === 0 || keyed.includes(name)),
+    (model) =>
+      model.kind === "chat" &&
+      (!plan || allows(plan, model)) &&
+      (keyed.length === 0 || keyed.includes(model.public_name)),
   );
 }

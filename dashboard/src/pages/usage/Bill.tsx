@@ -17,13 +17,13 @@ export function Bill({ detail }: { detail: EventDetail }) {
   const { price_lines: lines, rounding, event } = detail;
   return (
     <Stack gap="sm">
-      <Table.ScrollContainer minWidth={420} type="native" tabIndex={0} role="region" aria-label="Cost">
-        <Table className={classes.bill!} verticalSpacing={6} aria-label="Cost">
+      <Table.ScrollContainer minWidth={300} type="native" tabIndex={0} role="region" aria-label="Cost">
+        <Table className={classes.bill!} verticalSpacing={6} horizontalSpacing={6} aria-label="Cost">
           <Table.Thead>
             <Table.Tr>
               <Table.Th>Tokens</Table.Th>
               <Table.Th ta="right">Count</Table.Th>
-              <Table.Th ta="right">Price per million</Table.Th>
+              <Table.Th ta="right">Per million</Table.Th>
               <Table.Th ta="right">Amount</Table.Th>
             </Table.Tr>
           </Table.Thead>

@@ -55,14 +55,14 @@ export function Charts({ search, keyName, onChange }: Props) {
         </div>
         <Group gap="xs">
           <SegmentedControl
-            size="xs"
+            size="sm"
             aria-label="What the chart shows"
             data={MEASURES.map((value) => ({ value, label: MEASURE_LABELS[value] }))}
             value={measure}
             onChange={(value) => onChange({ measure: value === "cost" ? undefined : value })}
           />
           <SegmentedControl
-            size="xs"
+            size="sm"
             aria-label="How the chart is split"
             data={VIEWS.map((value) => ({ value, label: VIEW_LABELS[value] }))}
             value={view}

@@ -55,8 +55,8 @@ export default function Usage(): ReactNode {
           <Filters search={search} keyName={keyName} onChange={narrow} onClear={clear} />
         </div>
         <Charts search={search} keyName={keyName} onChange={narrow} />
-        <Card component="section" aria-labelledby="calls">
-          <Title order={2} id="calls" fz="lg" mb="sm">
+        <Card>
+          <Title order={2} fz="lg" mb="sm">
             Calls
           </Title>
           {list.isError && !list.data ? (
