@@ -86,6 +86,13 @@ SELECT id, kind, CASE kind WHEN 'customer' THEN account_id END,
 FROM (SELECT id, account_id FROM billing.ledger_transactions WHERE description = 'bench' AND kind = 'plan_credit') AS g,
      (VALUES ('customer'), ('promo')) AS side (kind)
 """
+# As the trigger would have, which is off here.
+LEDGER_SUMS = """
+INSERT INTO billing.ledger_sums (account_id, kind, transactions, amount_nanos)
+SELECT account_id, kind, count(*), sum(amount_nanos) FROM billing.ledger_transactions GROUP BY account_id, kind
+ON CONFLICT (account_id, kind) DO UPDATE
+SET transactions = EXCLUDED.transactions, amount_nanos = EXCLUDED.amount_nanos
+"""
 # Each of the others has called on ten days.
 OTHERS = """
 INSERT INTO usage.usage_daily (account_id, day, model_public_name, api_key_id, requests, errors, input_tokens,
@@ -116,6 +123,7 @@ async def fill(url: str, account_id: str, api_key_ids: Sequence[str], *, records
             await connection.execute(statement, users)
         await connection.execute(GRANTS)
         await connection.execute(GRANT_ENTRIES)
+        await connection.execute(LEDGER_SUMS)
         await connection.execute(_with_numbers(OTHERS), users)
         await connection.execute("VACUUM (ANALYZE)")
     finally:

@@ -47,13 +47,17 @@ export const theme = createTheme({
     // Within a text, colour alone tells too few people that this is a link.
     Anchor: { defaultProps: { underline: "always" } },
     Card: { defaultProps: { withBorder: true, padding: "lg", radius: "lg", bg: "var(--pr-surface)" } },
+    // As words are written, and never cut off.
+    Badge: { styles: { root: { textTransform: "none", minWidth: "max-content" } } },
     Modal: {
       defaultProps: {
         centered: true,
         radius: "lg",
         overlayProps: { blur: 2, backgroundOpacity: 0.4 },
+        closeButtonProps: { "aria-label": "Close" },
         attributes: NO_BANNER,
       },
+      styles: { title: { fontWeight: 600 } },
     },
     Drawer: { defaultProps: { attributes: NO_BANNER } },
     Tooltip: { defaultProps: { events: { hover: true, focus: true, touch: true }, openDelay: 200 } },

@@ -104,6 +104,14 @@ ledger_transactions = Table(
     Column("record_time", DateTime(timezone=True)),
     UniqueConstraint("request_id", "revision", name="ledger_transactions_request_key"),
     Index("ledger_transactions_account_kind_idx", "account_id", "id", postgresql_include=["kind", "create_time"]),
+    Index(
+        "ledger_transactions_credit_idx",
+        "account_id",
+        "kind",
+        "id",
+        postgresql_include=["create_time"],
+        postgresql_where=text("kind <> 'charge'"),
+    ),
     Index("ledger_transactions_kind_idx", "kind", "id", postgresql_include=["amount_nanos"]),
     Index("ledger_transactions_api_key_idx", "api_key_id", "id", postgresql_where=text("kind = 'charge'")),
     Index("ledger_transactions_record_time_idx", "record_time", "request_id", postgresql_where=text("kind = 'charge'")),
@@ -115,6 +123,15 @@ ledger_transactions = Table(
         unique=True,
         postgresql_where=text("external_ref IS NOT NULL"),
     ),
+)
+
+ledger_sums = Table(
+    "ledger_sums",
+    metadata,
+    Column("account_id", Uuid, primary_key=True),
+    Column("kind", Text, primary_key=True),
+    Column("transactions", BigInteger, nullable=False),
+    Column("amount_nanos", BigInteger, nullable=False),
 )
 
 ledger_entries = Table(

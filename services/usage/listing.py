@@ -1,6 +1,6 @@
 """Which final records of an account a list shows, and how many there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from services.usage.records import STATUSES, Record, Status
 from services.usage.store_daily import Range
 
 _FIRST_YEAR = 1900
-_MARGIN = timedelta(days=1)
+_DAY = timedelta(days=1)
 _LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _NO_ID = UUID(int=0)
 
@@ -103,8 +103,8 @@ def span_conditions(message: pb.ListModelUsageRequest) -> dict[str, object]:
         "coalesce(nullif(served_model_public_name, ''), model_public_name) =": model,
         "start_time >=": from_time,
         "start_time <": to_time,
-        "request_id >": max(after, lowest_id(from_time - _MARGIN)),
-        "request_id <": lowest_id(min(to_time, _LATEST) + _MARGIN),
+        "request_id >": max(after, lowest_id(from_time - _DAY)),
+        "request_id <": lowest_id(min(to_time, _LATEST) + _DAY),
     }
 
 
@@ -120,23 +120,34 @@ async def records(connection: Connection, wanted: Filter, *, limit: int, offset:
 
 
 async def total(connection: Connection, wanted: Filter) -> int:
-    """How many records match: from the roll-ups where they can tell, else counted."""
-    whole_days = all(
-        moment is None or moment.timetz() == time(tzinfo=UTC) for moment in (wanted.from_time, wanted.to_time)
-    )
-    if not whole_days or wanted.status not in (None, "success"):
+    """How many records match: of whole days from the roll-ups where they can tell, all others counted."""
+    if wanted.status not in (None, "success"):
+        return await store.count_of_final_records(connection, conditions(wanted))
+    begin = _next_midnight(min(wanted.from_time, _LATEST)) if wanted.from_time else None
+    end = datetime.combine(wanted.to_time, time(), UTC) if wanted.to_time else None
+    if begin and end and begin > end:
         return await store.count_of_final_records(connection, conditions(wanted))
     sums = await store_daily.sums_of(
         connection,
         Range(
             wanted.account_id,
-            from_day=wanted.from_time.date() if wanted.from_time else None,
-            to_day=(wanted.to_time - timedelta(days=1)).date() if wanted.to_time else None,
+            from_day=begin.date() if begin else None,
+            to_day=(end - _DAY).date() if end else None,
             model_public_name=wanted.model_public_name,
             api_key_id=wanted.api_key_id,
         ),
     )
-    return sums.requests - sums.errors if wanted.status == "success" else sums.requests
+    count = sums.requests - sums.errors if wanted.status == "success" else sums.requests
+    for part in (replace(wanted, to_time=begin), replace(wanted, from_time=end)):
+        if part.from_time and part.to_time and part.from_time < part.to_time:
+            count += await store.count_of_final_records(connection, conditions(part))
+    return count
+
+
+def _next_midnight(moment: datetime) -> datetime:
+    """The first UTC midnight that is not before a moment in UTC."""
+    midnight = datetime.combine(moment, time(), UTC)
+    return midnight if midnight == moment else midnight + _DAY
 
 
 def _time(timestamp: Timestamp, name: str) -> datetime:

@@ -21,6 +21,7 @@ from services.usage.errors import UsageNotFound
 from services.usage.idempotency import Answers
 from services.usage.leftovers import LeftLeases
 from services.usage.merging import Verdict
+from services.usage.recent import Recent
 from services.usage.records import to_message
 from services.usage.relay import Relay
 from services.usage.servicer_checks import ChecksServicer
@@ -51,6 +52,7 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
         self._left_leases = left_leases
         self._answers = answers
         self._now = now
+        self._by_account = Recent(self._summarize_all)
 
     async def RecordUsage(self, request: pb.RecordUsageRequest, context: Context) -> pb.RecordUsageResponse:
         worker_id = parse_uuid(request.worker_id, "worker_id")
@@ -112,6 +114,11 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
         self, request: pb.SummarizeAllUsageRequest, context: Context
     ) -> pb.SummarizeAllUsageResponse:
         question = summaries.read_all_question(request)
+        # All accounts are too many to sum for everyone who looks.
+        by_account = question.group == pb.SUMMARY_GROUP_ACCOUNT
+        return await (self._by_account.get(question) if by_account else self._summarize_all(question))
+
+    async def _summarize_all(self, question: summaries.AllQuestion) -> pb.SummarizeAllUsageResponse:
         async with self._database.reader() as connection:
             return await summaries.summarize_all(connection, question)
 

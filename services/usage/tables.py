@@ -74,10 +74,11 @@ usage_records = Table(
     Index("usage_records_model_idx", "account_id", "model_public_name", "request_id", postgresql_where=FINAL),
     Index("usage_records_start_time_idx", "account_id", "start_time", postgresql_where=FINAL),
     Index(
-        "usage_records_status_idx",
+        "usage_records_unsuccessful_idx",
         "account_id",
         "status",
         "request_id",
+        postgresql_include=["start_time", "model_public_name", "api_key_id"],
         postgresql_where=text("status <> 'open' AND status <> 'success'"),
     ),
     Index("usage_records_record_time_idx", "record_time", "request_id", postgresql_where=FINAL),

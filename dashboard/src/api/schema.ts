@@ -2456,7 +2456,7 @@ export interface components {
             credits_granted_usd: string;
             /**
              * Active Users
-             * @description Users who made calls.
+             * @description Users who made calls. Of many users, this and `top_users` are at most a minute old.
              */
             active_users: number;
             /** New Users */

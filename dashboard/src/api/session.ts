@@ -64,7 +64,11 @@ export function useLogOut() {
         if (!(error instanceof ApiError && error.status === 401)) throw error;
       }
     },
-    onSuccess: () => location.assign("/login"),
+    onSuccess: () => {
+      // What the tab remembers, such as the playground's conversation, is nobody else's.
+      sessionStorage.clear();
+      location.assign("/login");
+    },
   });
 }
 

@@ -15,7 +15,7 @@ export function CodeBlock({ code, label, onCopy }: { code: string; label: string
             <ActionIcon
               className={classes.copy!}
               variant="default"
-              size="md"
+              size={36}
               onClick={() => {
                 copy();
                 onCopy?.();

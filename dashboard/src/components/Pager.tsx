@@ -20,7 +20,7 @@ export function Pager({ total, limit, offset, onOffset }: Props) {
       </Text>
       <Group gap="xs">
         <Button
-          size="xs"
+          size="sm"
           variant="default"
           leftSection={<ChevronLeft size={14} />}
           disabled={offset === 0}
@@ -29,7 +29,7 @@ export function Pager({ total, limit, offset, onOffset }: Props) {
           Newer
         </Button>
         <Button
-          size="xs"
+          size="sm"
           variant="default"
           rightSection={<ChevronRight size={14} />}
           disabled={last >= total}

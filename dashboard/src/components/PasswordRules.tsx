@@ -10,7 +10,7 @@ export function PasswordRules({ password }: { password: string }) {
     ["Not one that everybody uses", length >= MIN_PASSWORD && passwordProblem(password) === null],
   ] as const;
   return (
-    <List size="xs" spacing={4} c="dimmed" center>
+    <List size="xs" spacing={4} c="dimmed" center p={0}>
       {rules.map(([rule, met]) => (
         <List.Item
           key={rule}

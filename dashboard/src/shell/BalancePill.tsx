@@ -8,11 +8,11 @@ import { formatRoundly, formatUsd, parseUsd } from "@/format/money";
 /** The balance, always in sight; it leads to the page where it is topped up. */
 export function BalancePill() {
   const { data } = useQuery(balance);
-  if (!data) return <Skeleton height={30} width={92} radius="xl" />;
+  if (!data) return <Skeleton height={36} width={100} radius="xl" />;
   return (
     <ButtonLink
       to="/billing"
-      size="xs"
+      size="sm"
       radius="xl"
       variant="default"
       leftSection={<Wallet size={14} aria-hidden />}

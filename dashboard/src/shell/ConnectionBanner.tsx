@@ -4,6 +4,7 @@ import { CloudOff } from "lucide-react";
 import { useEffect, useSyncExternalStore } from "react";
 import { reach } from "@/api/client";
 import { isConnected, subscribe } from "@/api/connection";
+import classes from "./ConnectionBanner.module.css";
 
 /** Says that the server does not answer, and asks it until it does. */
 export function ConnectionBanner() {
@@ -21,7 +22,7 @@ export function ConnectionBanner() {
   }, [client, connected]);
 
   return (
-    <div role="status" aria-live="polite">
+    <div role="status" className={classes.banner}>
       {!connected && (
         <Alert color="orange" icon={<CloudOff size={18} />} radius={0} title="PrivateRouter does not answer">
           Nothing is lost. We keep trying, and this message goes away as soon as it is back.

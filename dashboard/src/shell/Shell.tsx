@@ -49,7 +49,7 @@ export function Shell() {
         <Group h="100%" px="md" justify="space-between" wrap="nowrap">
           <Group gap="sm" wrap="nowrap">
             <Burger opened={open} onClick={toggle} hiddenFrom="sm" size="sm" aria-label="Menu" aria-expanded={open} />
-            <Logo />
+            <Logo isShort />
           </Group>
           <Group gap="xs" wrap="nowrap">
             <BalancePill />
@@ -91,6 +91,8 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       label={page.label}
       leftSection={<page.icon size={17} strokeWidth={1.8} aria-hidden />}
       active={current}
+      // Else the link of `/admin` is marked on every page below it.
+      activeOptions={{ exact: page.to === "/admin" }}
       aria-current={current ? "page" : undefined}
       activeOptions={{ exact: page.to === "/admin" }}
       className={classes.item!}
@@ -112,7 +114,7 @@ function SchemeToggle() {
       <ActionIcon
         variant="subtle"
         color="gray"
-        size="lg"
+        size={36}
         onClick={() => setColorScheme(next)}
         aria-label={`Switch to ${next} colours`}
       >
@@ -129,7 +131,7 @@ function AccountMenu() {
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
         <UnstyledButton aria-label={`Account of ${user.email}`} className={classes.account!}>
-          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} aria-hidden />
+          <Avatar size={32} radius="xl" color="jade" />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

@@ -75,7 +75,9 @@ class Overview(Traffic):
     credits_granted_usd: str = Field(
         description="Included credits of plans, and what operators gave, but no corrections of charges."
     )
-    active_users: int = Field(description="Users who made calls.")
+    active_users: int = Field(
+        description="Users who made calls. Of many users, this and `top_users` are at most a minute old."
+    )
     new_users: int
     by_day: list[Day] = Field(description="Every day, also those without calls.")
     top_models: list[TopModel] = Field(description="The ten that were charged most for.")

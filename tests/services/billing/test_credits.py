@@ -2,12 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import grpc
 import pytest
 
 from kit.errors import RemoteError
-from kit.timestamps import to_proto
+from kit.timestamps import from_proto, to_proto
 from privaterouter.billing.v1 import billing_pb2 as pb
 from tests.services.billing.world import CENT, NOW, USD, Owner, World, some_id
 
@@ -246,6 +247,18 @@ async def test_transactions_are_listed_by_time_and_before_an_id(world: World) ->
     request.from_time.CopyFrom(to_proto(world.clock.now - timedelta(seconds=2)))
     found = await world.stub.ListTransactions(request)
     assert (list(found.transactions), found.total) == (list(everything[1:3]), 2)
+    # Whichever part is counted: what is in the span, or what is not.
+    moments = [None, *(world.clock.now + timedelta(seconds=seconds) for seconds in range(-5, 3))]
+    for from_time, to_time in product(moments, moments):
+        request = pb.ListTransactionsRequest(account_id=owner.account_id, limit=1)
+        expected = [from_proto(row.create_time) for row in everything]
+        if from_time:
+            request.from_time.CopyFrom(to_proto(from_time))
+            expected = [moment for moment in expected if moment >= from_time]
+        if to_time:
+            request.to_time.CopyFrom(to_proto(to_time))
+            expected = [moment for moment in expected if moment < to_time]
+        assert (await world.stub.ListTransactions(request)).total == len(expected), (from_time, to_time)
     before = pb.ListTransactionsRequest(account_id=owner.account_id, before_transaction_id=everything[1].id)
     found = await world.stub.ListTransactions(before)
     assert (list(found.transactions), found.total) == (list(everything[2:]), 0)

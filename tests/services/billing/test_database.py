@@ -1,8 +1,11 @@
 """What the database itself refuses, should the code ever be wrong."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
+from kit import migrations
 from tests.services.billing.world import CENT, USD, World, audit
 from tests.support.databases import Databases
 
@@ -20,7 +23,7 @@ async def test_the_ledger_is_append_only(world: World, databases: Databases, tab
         await (await service(world, databases)).execute(change.format(f"billing.{table}"))
 
 
-@pytest.mark.parametrize("table", ["accounts", "key_months", "leases", "account_changes"])
+@pytest.mark.parametrize("table", ["accounts", "key_months", "leases", "account_changes", "ledger_sums"])
 async def test_nothing_is_deleted(world: World, databases: Databases, table: str) -> None:
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await (await service(world, databases)).execute(f"DELETE FROM billing.{table}")
@@ -77,6 +80,7 @@ async def test_rows_that_cannot_be_true_are_refused(
         ("UPDATE billing.leases SET settled_nanos = settled_nanos + 1", "R3"),
         ("DELETE FROM billing.ledger_entries WHERE account_kind = 'revenue'", "R1: the entries"),
         ("DELETE FROM billing.ledger_entries", "R1: every transaction"),
+        ("UPDATE billing.ledger_sums SET transactions = transactions + 1", "the sums of the ledger"),
     ],
 )
 async def test_the_audit_of_these_tests_finds_what_is_spoilt(unaudited: World, corruption: str, found: str) -> None:
@@ -86,3 +90,36 @@ async def test_the_audit_of_these_tests_finds_what_is_spoilt(unaudited: World, c
     assert not any((await audit(unaudited.admin)).values())
     await unaudited.admin.execute(corruption)
     assert any(rows and name.startswith(found) for name, rows in (await audit(unaudited.admin)).items())
+
+
+ADD_ONE = """
+INSERT INTO billing.ledger_transactions (id, kind, account_id, amount_nanos, description, create_time, external_ref)
+SELECT gen_random_uuid(), 'top_up', account_id, 5, 'x', now(), gen_random_uuid()::text FROM billing.accounts
+"""
+
+
+async def test_the_ledger_is_summed_up_while_the_previous_release_goes_on_to_add(databases: Databases) -> None:
+    url = await databases.fresh()
+    await migrations.upgrade("billing", url, "20261128_billing_lists")
+    admin = await databases.admin(url)
+    await admin.execute(
+        "INSERT INTO billing.accounts (account_id, plan_id, posted_nanos, leased_nanos, create_time)"
+        " SELECT gen_random_uuid(), 'free', 0, 0, now() FROM generate_series(1, 3)"
+    )
+    await admin.execute(ADD_ONE)
+    upgrading = asyncio.create_task(migrations.upgrade("billing", url))
+
+    async def add(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        count = 0
+        while not upgrading.done():
+            async with connection.transaction():
+                await connection.execute("SELECT FROM billing.accounts ORDER BY account_id FOR NO KEY UPDATE")
+                await connection.execute(ADD_ONE)
+            count += 1
+        return count
+
+    added = await asyncio.gather(*[add(await databases.admin(url)) for _ in range(2)])
+    await upgrading
+    await admin.execute(ADD_ONE)
+    sums = await admin.fetch("SELECT kind, transactions, amount_nanos FROM billing.ledger_sums")
+    assert [tuple(row) for row in sums] == [("top_up", sum(added) + 2, 5 * (sum(added) + 2))] * 3

@@ -240,6 +240,13 @@ AUDIT = {
                    WHERE kind = 'charge' GROUP BY 1, 2) t USING (api_key_id, month)
         WHERE COALESCE(k.charged_nanos, 0) <> COALESCE(t.charged_nanos, 0)
     """,
+    "the sums of the ledger are those of its transactions": """
+        SELECT account_id, kind, s.transactions, t.transactions, s.amount_nanos, t.amount_nanos
+        FROM billing.ledger_sums s
+        FULL JOIN (SELECT account_id, kind, count(*) AS transactions, sum(amount_nanos) AS amount_nanos
+                   FROM billing.ledger_transactions GROUP BY 1, 2) t USING (account_id, kind)
+        WHERE (s.transactions, s.amount_nanos) IS DISTINCT FROM (t.transactions, t.amount_nanos::bigint)
+    """,
     "available is never negative": """
         SELECT account_id, posted_nanos, leased_nanos FROM billing.accounts WHERE posted_nanos < leased_nanos
     """,

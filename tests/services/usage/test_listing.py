@@ -86,6 +86,9 @@ FILTERS: list[dict[str, Any]] = [
     {"from_time": to_proto(DAY + timedelta(hours=1))},
     {"from_time": to_proto(DAY + timedelta(hours=23)), "to_time": to_proto(DAY + timedelta(hours=24))},
     {"to_time": to_proto(DAY + timedelta(hours=23, microseconds=1)), "status": pb.USAGE_STATUS_SUCCESS},
+    {"from_time": to_proto(DAY - timedelta(hours=5)), "to_time": to_proto(DAY + timedelta(hours=25))},
+    {"from_time": to_proto(DAY + timedelta(hours=5)), "to_time": to_proto(DAY + timedelta(hours=25))},
+    {"from_time": to_proto(datetime(9999, 12, 31, 23, tzinfo=UTC))},
     {"to_time": to_proto(datetime(1900, 1, 1, tzinfo=UTC))},
     {"status": pb.USAGE_STATUS_SUCCESS, "from_time": to_proto(DAY), "model_public_name": MODELS[0]},
 ]
@@ -203,7 +206,7 @@ async def test_lists_and_counts_read_only_what_they_ask_for(usage: Usage) -> Non
         ({}, "list_idx"),
         ({"api_key_id =": make_id()}, "api_key_id_request_id_idx"),
         ({"model_public_name =": "privaterouter/rare"}, "account_id_model_public_name_request__idx"),
-        ({"status =": "interrupted"}, "account_id_status_request_id_idx"),
+        ({"status =": "interrupted"}, "unsuccessful_idx"),
     ):
         await store.final_records(connection, account | conditions, limit=20, offset=0)
         assert index in explainer.plan, explainer.plan

@@ -168,7 +168,7 @@ function columnsFor(show: (event: AuditEvent) => void): Columns<AuditEvent> {
         const fields = Object.keys(event.details);
         if (fields.length === 0) return "–";
         return (
-          <Button variant="subtle" size="compact-sm" onClick={() => show(event)} title={fields.join(", ")}>
+          <Button variant="subtle" size="xs" h={36} onClick={() => show(event)} title={fields.join(", ")}>
             {plural(fields.length, "field")}
           </Button>
         );

@@ -105,7 +105,7 @@ function Totals() {
   const sum = totals.data && sumUsd(Object.values(totals.data));
   return (
     <section aria-label="Balances by kind of account">
-      <SimpleGrid cols={{ base: 2, md: 3, lg: 6 }} spacing="sm">
+      <SimpleGrid cols={{ base: 2, md: 3 }} spacing="sm">
         {TOTALS.map(({ field, label, note }) => (
           <StatCard
             key={field}

@@ -1,4 +1,15 @@
-import { Button, Group, Modal, MultiSelect, NumberInput, Select, Stack, Switch, TextInput } from "@mantine/core";
+import {
+  Button,
+  Fieldset,
+  Group,
+  Modal,
+  MultiSelect,
+  NumberInput,
+  Select,
+  Stack,
+  Switch,
+  TextInput,
+} from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { notifications } from "@mantine/notifications";
 import { useQuery } from "@tanstack/react-query";
@@ -117,7 +128,11 @@ export function ModelForm({ subject, onClose }: Props) {
               />
             )}
           </Group>
-          {!model && <PriceInputs form={form} path="prices." isChat={isChat} />}
+          {!model && (
+            <Fieldset legend="Price of a million tokens" radius="md">
+              <PriceInputs form={form} isChat={isChat} />
+            </Fieldset>
+          )}
           <MultiSelect
             label="Fall-backs"
             description="Models that answer in its place, in this order, each at its own price."

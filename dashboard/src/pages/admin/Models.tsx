@@ -72,7 +72,7 @@ function columnsFor({ edit, price }: Acts): Columns<ConfiguredModel> {
             {model.public_name}
           </Text>
           <Text size="xs" c="dimmed">
-            {[model.kind, model.family].filter(Boolean).join(", ")}
+            {[...new Set([model.kind, model.family])].filter(Boolean).join(", ")}
           </Text>
         </Stack>
       ),
@@ -107,7 +107,8 @@ function columnsFor({ edit, price }: Acts): Columns<ConfiguredModel> {
       cell: ({ row: { original: model } }) => (
         <Group gap={6} wrap="nowrap" justify="flex-end">
           <Button
-            size="compact-sm"
+            size="xs"
+            h={36}
             variant="light"
             onClick={() => price(model)}
             aria-label={`Prices of ${model.public_name}`}
@@ -115,7 +116,8 @@ function columnsFor({ edit, price }: Acts): Columns<ConfiguredModel> {
             Prices
           </Button>
           <Button
-            size="compact-sm"
+            size="xs"
+            h={36}
             variant="default"
             onClick={() => edit(model)}
             aria-label={`Edit ${model.public_name}`}

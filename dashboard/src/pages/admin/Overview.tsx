@@ -94,7 +94,7 @@ export default function Overview() {
 function Cards({ figures }: { figures: Figures | undefined }) {
   const rate = figures && figures.requests > 0 ? (figures.errors / figures.requests) * 100 : 0;
   return (
-    <SimpleGrid cols={{ base: 2, md: 3, lg: 6 }} spacing="sm">
+    <SimpleGrid cols={{ base: 2, md: 3 }} spacing="sm">
       <StatCard
         label="Revenue"
         value={figures && <Money usd={figures.revenue_usd} roughly />}

@@ -2,7 +2,7 @@ import { Card, Group, SegmentedControl, Title } from "@mantine/core";
 import { useState } from "react";
 import type { Overview } from "@/api/adminOverview";
 import { DailyBars } from "@/components/charts/DailyBars";
-import { formatNanos, parseUsd, toPlot } from "@/format/money";
+import { formatNanos, formatRoundly, parseUsd, toPlot } from "@/format/money";
 import { formatCompact, formatCount } from "@/format/numbers";
 
 type Day = Overview["by_day"][number];
@@ -58,7 +58,7 @@ export function OverviewChart({ days }: { days: readonly Day[] | undefined }) {
         points={days?.map((day) => ({ day: day.day, values: values(day) }))}
         format={(value) => (isMoney ? formatNanos(value) : formatCount(Number(value)))}
         toPlot={isMoney ? toPlot : Number}
-        formatAxis={(plotted) => (isMoney ? `$${formatCompact(plotted)}` : formatCompact(plotted))}
+        formatAxis={(plotted) => (isMoney ? formatRoundly(BigInt(Math.round(plotted * 1e9))) : formatCompact(plotted))}
       />
     </Card>
   );

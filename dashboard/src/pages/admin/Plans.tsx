@@ -87,7 +87,7 @@ function columnsFor(edit: (plan: Plan) => void): Columns<Plan> {
       header: "",
       meta: right,
       cell: ({ row: { original: plan } }) => (
-        <Button size="compact-sm" variant="default" onClick={() => edit(plan)} aria-label={`Edit ${plan.name}`}>
+        <Button size="xs" h={36} variant="default" onClick={() => edit(plan)} aria-label={`Edit ${plan.name}`}>
           Edit
         </Button>
       ),

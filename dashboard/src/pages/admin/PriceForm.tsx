@@ -42,7 +42,7 @@ export function PriceForm({ model, onDone }: { model: ConfiguredModel; onDone: (
   return (
     <form onSubmit={submit} noValidate>
       <Stack gap="sm">
-        <PriceInputs form={form} path="prices." isChat={model.kind === "chat"} />
+        <PriceInputs form={form} isChat={model.kind === "chat"} />
         <div role="status">
           {preview.data && (
             <Alert icon={<Calculator size={18} />} title="With these prices">

@@ -8,14 +8,13 @@ const RATES = [
 ] as const;
 
 interface Props {
-  /** Of any form that has the four prices, at `path`. */
+  /** Any form that has the four as `prices`. */
   form: { getInputProps: (path: string) => object };
-  path?: string;
   isChat: boolean;
 }
 
 /** What a million tokens cost, by their class. */
-export function PriceInputs({ form, path = "", isChat }: Props) {
+export function PriceInputs({ form, isChat }: Props) {
   return (
     <SimpleGrid cols={{ base: 2, xs: 4 }} spacing="xs">
       {RATES.map(({ name, label, placeholder }) => (
@@ -25,7 +24,7 @@ export function PriceInputs({ form, path = "", isChat }: Props) {
           placeholder={name === "output_usd_per_mtok" && !isChat ? "0" : placeholder}
           leftSection="$"
           inputMode="decimal"
-          {...form.getInputProps(`${path}${name}`)}
+          {...form.getInputProps(`prices.${name}`)}
         />
       ))}
     </SimpleGrid>

@@ -124,7 +124,7 @@ function columnsFor(edit: (upstream: Upstream) => void): Columns<Upstream> {
       header: "",
       meta: right,
       cell: ({ row: { original: upstream } }) => (
-        <Button size="compact-sm" variant="default" onClick={() => edit(upstream)} aria-label={`Edit ${upstream.name}`}>
+        <Button size="xs" h={36} variant="default" onClick={() => edit(upstream)} aria-label={`Edit ${upstream.name}`}>
           Edit
         </Button>
       ),

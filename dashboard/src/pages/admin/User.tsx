@@ -1,4 +1,4 @@
-import { Card, SimpleGrid, Stack, Tabs } from "@mantine/core";
+import { Card, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
@@ -92,7 +92,13 @@ function Figures({ userId, user }: { userId: string; user: AdminUser | undefined
       />
       <StatCard
         label="Plan"
-        value={user && (account?.plan_name ?? "–")}
+        value={
+          user && (
+            <Text component="span" inherit tt="capitalize">
+              {account?.plan_name ?? "–"}
+            </Text>
+          )
+        }
         note={
           user && (
             <>

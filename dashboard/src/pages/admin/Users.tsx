@@ -95,7 +95,15 @@ function columnsFor(): Columns<AdminUser> {
     }),
     of.accessor("role", { header: "Role", cell: ({ getValue }) => <RoleLabel role={getValue()} /> }),
     of.accessor("status", { header: "Status", cell: ({ getValue }) => <StatusLabel status={getValue()} /> }),
-    of.display({ id: "plan", header: "Plan", cell: ({ row }) => row.original.account?.plan_name ?? "–" }),
+    of.display({
+      id: "plan",
+      header: "Plan",
+      cell: ({ row }) => (
+        <Text size="sm" tt="capitalize">
+          {row.original.account?.plan_name ?? "–"}
+        </Text>
+      ),
+    }),
     of.display({
       id: "balance",
       header: "Balance",

@@ -54,14 +54,12 @@ export default function Billing() {
                 value={kind ?? null}
                 onChange={(value) => void navigate({ search: value ? { kind: value as Kind } : {} })}
                 clearable
-                size="xs"
-                w={150}
+                w={160}
               />
               <Button
                 component="a"
                 href={`/api/billing/transactions/export.csv${kind ? `?kind=${kind}` : ""}`}
                 download
-                size="xs"
                 variant="default"
                 leftSection={<Download size={14} aria-hidden />}
               >

@@ -7,16 +7,29 @@ import { formatUsd } from "@/format/money";
 
 const AMOUNTS = ["10", "25", "50", "100", "500"] as const;
 
+const DOUBLE_CLICK_MS = 1_000;
+
+/** Goes out with each try of the same decision, so that it is booked once: after a lost answer, and on a double click. */
+interface Decision {
+  idempotencyKey: string;
+  at: number;
+  isAnswered: boolean;
+}
+
 /** The balance, and buttons that add to it. */
 export function TopUp({ balanceUsd }: { balanceUsd: string | undefined }) {
   const topUp = useTopUp();
-  // One for each decision: when an answer is lost and the button is pressed again, the same one goes out.
-  const unanswered = useRef(new Map<string, string>());
+  const decisions = useRef(new Map<string, Decision>());
 
   const add = (amountUsd: string) => {
-    const idempotencyKey = unanswered.current.get(amountUsd) ?? crypto.randomUUID();
-    unanswered.current.set(amountUsd, idempotencyKey);
-    topUp.mutate({ amountUsd, idempotencyKey }, { onSuccess: () => unanswered.current.delete(amountUsd) });
+    const before = decisions.current.get(amountUsd);
+    const isSame = before && (!before.isAnswered || Date.now() - before.at < DOUBLE_CLICK_MS);
+    const decision = isSame ? before : { idempotencyKey: crypto.randomUUID(), at: Date.now(), isAnswered: false };
+    decisions.current.set(amountUsd, decision);
+    topUp.mutate(
+      { amountUsd, idempotencyKey: decision.idempotencyKey },
+      { onSuccess: () => decisions.current.set(amountUsd, { ...decision, isAnswered: true }) },
+    );
   };
 
   return (

@@ -3,8 +3,7 @@ import { useLocalStorage } from "@mantine/hooks";
 import { useQuery } from "@tanstack/react-query";
 import { Check } from "lucide-react";
 import type { ReactNode } from "react";
-import { balance, plans } from "@/api/account";
-import { models } from "@/api/catalogue";
+import { useMyChatModels } from "@/api/allowed";
 import { keys } from "@/api/keys";
 import { useUser } from "@/api/session";
 import { CodeBlock } from "@/components/CodeBlock";
@@ -13,7 +12,7 @@ import { ButtonLink } from "@/components/links";
 /** What to do until there is a first call, in the place of charts that would be empty. */
 export function FirstSteps() {
   const hasKey = (useQuery(keys).data ?? []).length > 0;
-  const model = useFirstModel();
+  const model = useMyChatModels()[0] ?? "privaterouter/fast";
   const [copied, setCopied] = useLocalStorage({ key: `snippet-copied-${useUser().id}`, defaultValue: false });
   return (
     <Card component="section" aria-labelledby="first-steps">
@@ -65,18 +64,6 @@ function Step(props: { number: number; title: string; done: boolean; children: R
       </Group>
     </List.Item>
   );
-}
-
-/** A chat model that the account's plan allows. */
-function useFirstModel(): string {
-  const catalogue = useQuery(models).data ?? [];
-  const planName = useQuery(balance).data?.plan_name;
-  const plan = useQuery(plans).data?.find(({ id }) => id === planName);
-  const allowed = catalogue.find(
-    ({ kind, public_name: name }) =>
-      kind === "chat" && (!plan || plan.all_models || plan.allowed_models.includes(name)),
-  );
-  return allowed?.public_name ?? "privaterouter/fast";
 }
 
 function snippet(model: string): string {

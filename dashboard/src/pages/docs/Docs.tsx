@@ -1,12 +1,13 @@
 import { AnchorLink } from "@/components/links";
-import { Button, Card, Code, List, Select, Stack, Text, Title } from "@mantine/core";
+import { Button, Code, List, Select, Stack, Text } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { ExternalLink } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { useState } from "react";
 import { useMyChatModels } from "@/api/allowed";
 import { keys } from "@/api/keys";
 import { CodeBlock } from "@/components/CodeBlock";
 import { PageHeader } from "@/components/PageHeader";
+import { Section } from "@/components/Section";
 import { Snippets } from "@/components/Snippets";
 import { anthropicSnippet, baseUrlOf, streamSnippet } from "@/format/snippets";
 
@@ -41,7 +42,7 @@ export default function Docs() {
         }
       />
       <Stack gap="md">
-        <Step title="1. Make an API key">
+        <Section title="1. Make an API key">
           <Text size="sm">
             {key ? (
               <>
@@ -61,8 +62,8 @@ export default function Docs() {
               </>
             )}
           </Text>
-        </Step>
-        <Step title="2. Ask a model">
+        </Section>
+        <Section title="2. Ask a model">
           <Select
             label="Model"
             data={chat}
@@ -70,21 +71,21 @@ export default function Docs() {
             onChange={setChosen}
             allowDeselect={false}
             maw={320}
-            comboboxProps={{ withinPortal: true }}
+            mb="sm"
           />
           <Snippets call={call} />
-        </Step>
-        <Step title="3. Let the answer come piece by piece">
+        </Section>
+        <Section title="3. Let the answer come piece by piece">
           <CodeBlock code={streamSnippet(call)} label="A stream in Python" />
-        </Step>
-        <Step title="4. Other dialects">
-          <Text size="sm">
+        </Section>
+        <Section title="4. Other dialects">
+          <Text size="sm" mb="sm">
             <Code>/v1/responses</Code> speaks OpenAI&apos;s Responses, <Code>/v1/messages</Code> Anthropic&apos;s
             Messages; both reach every chat model, at the same price.
           </Text>
           <CodeBlock code={anthropicSnippet(call)} label="Anthropic's SDK in Python" />
-        </Step>
-        <Step title="5. What it costs, and what stops it">
+        </Section>
+        <Section title="5. What it costs, and what stops it">
           <List size="sm" spacing={6}>
             <List.Item>
               Each call is charged once, from the tokens it used, and listed under{" "}
@@ -108,21 +109,8 @@ export default function Docs() {
               Send <Code>Idempotency-Key</Code> with a call that you may repeat: it is never charged twice.
             </List.Item>
           </List>
-        </Step>
+        </Section>
       </Stack>
     </>
-  );
-}
-
-function Step({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <Card component="section">
-      <Stack gap="sm">
-        <Title order={2} size="h4">
-          {title}
-        </Title>
-        {children}
-      </Stack>
-    </Card>
   );
 }

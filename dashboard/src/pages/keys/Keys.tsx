@@ -1,4 +1,4 @@
-import { ActionIcon, Badge, Button, Card, Menu, Progress, Stack, Text, Tooltip } from "@mantine/core";
+import { ActionIcon, Badge, Button, Card, Menu, Progress, Stack, Text, Tooltip, VisuallyHidden } from "@mantine/core";
 import { modals } from "@mantine/modals";
 import { notifications } from "@mantine/notifications";
 import { useQuery } from "@tanstack/react-query";
@@ -116,7 +116,7 @@ function columnsFor(edit: (key: Key) => void): Columns<Key> {
     of.accessor("created_at", { header: "Created", cell: ({ getValue }) => <When time={getValue()} /> }),
     of.display({
       id: "actions",
-      header: () => <span aria-hidden />,
+      header: () => <VisuallyHidden>Actions</VisuallyHidden>,
       meta: { align: "right", width: 48 },
       cell: ({ row }) => <Actions apiKey={row.original} edit={edit} />,
     }),
@@ -192,7 +192,7 @@ function Actions({ apiKey, edit }: { apiKey: Key; edit: (key: Key) => void }) {
   return (
     <Menu position="bottom-end" width={170}>
       <Menu.Target>
-        <ActionIcon variant="subtle" color="gray" size="lg" aria-label={`Actions for ${apiKey.name}`}>
+        <ActionIcon variant="subtle" color="gray" size={36} aria-label={`Actions for ${apiKey.name}`}>
           <Ellipsis size={17} />
         </ActionIcon>
       </Menu.Target>

@@ -30,7 +30,7 @@ export function NewKeySecret({ created, onClose }: Props) {
     >
       <Stack>
         <Alert color="orange" icon={<Eye size={18} />}>
-          Copy it now: it is shown this once, and nobody can read it later, we neither.
+          Copy it now. It is shown only this once: nobody can read it later, not even the operator.
         </Alert>
         <Group align="flex-end" wrap="nowrap" gap="xs">
           <TextInput
@@ -38,7 +38,7 @@ export function NewKeySecret({ created, onClose }: Props) {
             value={created.key}
             readOnly
             flex={1}
-            ff="monospace"
+            styles={{ input: { fontFamily: "var(--mantine-font-family-monospace)" } }}
             onFocus={(event) => event.currentTarget.select()}
           />
           <CopyButton value={created.key} timeout={3000}>

@@ -129,7 +129,14 @@ function Name({ model }: { model: Model }) {
         <CopyButton value={model.public_name}>
           {({ copied, copy }) => (
             <Tooltip label={copied ? "Copied" : "Copy the name"}>
-              <ActionIcon variant="subtle" color="gray" onClick={copy} aria-label={`Copy ${model.public_name}`}>
+              <ActionIcon
+                variant="subtle"
+                color="gray"
+                size={36}
+                my={-6}
+                onClick={copy}
+                aria-label={`Copy ${model.public_name}`}
+              >
                 {copied ? <Check size={14} /> : <Copy size={14} />}
               </ActionIcon>
             </Tooltip>
@@ -166,7 +173,8 @@ function Availability({ model, plan, offered }: { model: Model; plan: Plan | und
     <ButtonLink
       to="/playground"
       search={{ model: model.public_name }}
-      size="compact-sm"
+      size="xs"
+      h={36}
       variant="light"
       leftSection={<MessagesSquare size={14} aria-hidden />}
       aria-label={`Try ${model.public_name}`}

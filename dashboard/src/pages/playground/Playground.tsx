@@ -35,7 +35,7 @@ export default function Playground() {
           retry={() => queries.forEach((query) => query.isError && void query.refetch())}
         />
       ) : (
-        <Stack aria-busy aria-label="Loading">
+        <Stack role="status" aria-busy aria-label="Loading">
           <Skeleton height="calc(100dvh - 14rem)" mih={300} />
         </Stack>
       )}

@@ -13,6 +13,7 @@ export function Appearance() {
   return (
     <Section title="Appearance" subtitle="Kept in this browser only.">
       <SegmentedControl
+        maw={420}
         aria-label="Colours"
         data={SCHEMES}
         value={colorScheme}

@@ -147,7 +147,8 @@ class UsageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SummarizeAllUsage(self, request, context):
-        """Sums the final records of all accounts by day, model or account. For operators.
+        """Sums the final records of all accounts by day, model or account. For operators. By account, where that takes long,
+        the answer is as it was at most a minute ago.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -33,7 +33,9 @@ class UsageServiceStub:
     SummarizeUsage: aio.UnaryUnaryMultiCallable[usage_pb2.SummarizeUsageRequest, usage_pb2.SummarizeUsageResponse]
     """Sums an account's final records by day, model or key."""
     SummarizeAllUsage: aio.UnaryUnaryMultiCallable[usage_pb2.SummarizeAllUsageRequest, usage_pb2.SummarizeAllUsageResponse]
-    """Sums the final records of all accounts by day, model or account. For operators."""
+    """Sums the final records of all accounts by day, model or account. For operators. By account, where that takes long,
+    the answer is as it was at most a minute ago.
+    """
     ListModelUsage: aio.UnaryUnaryMultiCallable[usage_pb2.ListModelUsageRequest, usage_pb2.ListModelUsageResponse]
     """Lists the charged requests of one model in a time span, of all accounts, by request id. For operators."""
     ReconcileCharges: aio.UnaryUnaryMultiCallable[usage_pb2.ReconcileChargesRequest, usage_pb2.ReconcileChargesResponse]
@@ -113,7 +115,9 @@ class UsageServiceServicer(metaclass=abc_1.ABCMeta):
         request: usage_pb2.SummarizeAllUsageRequest,
         context: aio.ServicerContext[usage_pb2.SummarizeAllUsageRequest, abc.Awaitable[usage_pb2.SummarizeAllUsageResponse]],
     ) -> abc.Awaitable[usage_pb2.SummarizeAllUsageResponse]:
-        """Sums the final records of all accounts by day, model or account. For operators."""
+        """Sums the final records of all accounts by day, model or account. For operators. By account, where that takes long,
+        the answer is as it was at most a minute ago.
+        """
 
     @abc_1.abstractmethod
     def ListModelUsage(

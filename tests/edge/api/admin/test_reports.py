@@ -70,6 +70,7 @@ async def test_the_ledger_lists_all_accounts_and_sums_to_nothing(admin: Person, 
         "api_key_id": None,
         "created_at": "",
         "account_id": alice.id,
+        "email": alice.user["email"],
         "actor_id": admin.id,
     }
     alices = (await admin.http.get("/api/admin/ledger", params={"account_id": alice.id})).json()
