@@ -94,6 +94,7 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       // Else the link of `/admin` is marked on every page below it.
       activeOptions={{ exact: page.to === "/admin" }}
       aria-current={current ? "page" : undefined}
+      activeOptions={{ exact: page.to === "/admin" }}
       className={classes.item!}
     />
   );
