@@ -32,11 +32,25 @@ const red: MantineColorsTuple = [
 /** The head of a dialog is a `header` element, which without this would count as the page's. */
 const NO_BANNER = { header: { role: "presentation" } };
 
+// The last one is written on the second: warnings and what has expired.
+const orange: MantineColorsTuple = [
+  "#fff4e6",
+  "#ffe8cc",
+  "#ffd8a8",
+  "#ffc078",
+  "#ffa94d",
+  "#ff922b",
+  "#fd7e14",
+  "#f76707",
+  "#e8590c",
+  "#b03608",
+];
+
 export const theme = createTheme({
   primaryColor: "jade",
   primaryShade: { light: 7, dark: 6 },
   autoContrast: true,
-  colors: { jade, red },
+  colors: { jade, orange, red },
   fontFamily: "'Inter Variable', system-ui, sans-serif",
   fontFamilyMonospace: "ui-monospace, 'SF Mono', 'Cascadia Mono', Menlo, Consolas, monospace",
   headings: { fontWeight: "600", sizes: { h1: { fontSize: "1.5rem", lineHeight: "1.3" } } },
@@ -59,6 +73,7 @@ export const theme = createTheme({
       },
       styles: { title: { fontWeight: 600 } },
     },
+    Notification: { defaultProps: { closeButtonProps: { "aria-label": "Close" } } },
     Drawer: { defaultProps: { attributes: NO_BANNER } },
     Tooltip: { defaultProps: { events: { hover: true, focus: true, touch: true }, openDelay: 200 } },
   },

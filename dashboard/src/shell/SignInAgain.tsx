@@ -38,7 +38,7 @@ export function SignInAgain() {
       onClose={() => {}}
       withCloseButton={false}
       title="Your session has ended"
-      attributes={{ header: { role: "none" }, content: KEEPS_ESCAPE }}
+      attributes={{ header: { role: "presentation" }, content: KEEPS_ESCAPE }}
       zIndex={300}
     >
       <form onSubmit={submit}>

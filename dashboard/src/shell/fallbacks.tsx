@@ -1,6 +1,7 @@
 import { ButtonLink } from "@/components/links";
 import { Center, Container, Skeleton, Stack, Text, Title } from "@mantine/core";
 import { type ErrorComponentProps, useRouter } from "@tanstack/react-router";
+import { ApiError } from "@/api/errors";
 import { ErrorState } from "@/components/states";
 
 /** While a page is on its way. */
@@ -32,8 +33,10 @@ export function NotFound() {
 export function LoadFailed({ error, reset }: ErrorComponentProps) {
   const router = useRouter();
   const retry = () => {
+    // The code of a page that could not be fetched is asked for again only by a new document.
+    if (!(error instanceof ApiError)) return location.reload();
     reset();
-    void router.invalidate();
+    return void router.invalidate();
   };
   return (
     <Container size="xs" py={80} component="main">

@@ -122,6 +122,7 @@ async def test_what_is_presumed_of_a_lost_edge_may_still_cost_something(usage: U
         "INSERT INTO usage.usage_daily SELECT account_id, (start_time AT TIME ZONE 'UTC')::date, model_public_name,"
         " api_key_id, 1, 1, input_tokens, 0, 0 FROM usage.usage_records"
     )
+    await usage.admin.execute("SELECT usage.sum_up_day((start_time AT TIME ZONE 'UTC')::date) FROM usage.usage_records")
     assert await told(usage) == "ENDED"
 
 
