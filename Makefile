@@ -133,6 +133,10 @@ dashboard-types: .venv/.ready-dev ## Generate the dashboard's types of the API f
 	@$(BIN)/python -m deploy.dashboard packages
 	@sh dashboard/generate-types.sh dashboard/src/api/schema.ts
 
+.PHONY: screenshots
+screenshots: .venv/.ready-dev $(CHROMIUM_PACKAGE) dashboard ## Take the pictures in docs/images anew
+	$(BIN)/python -m tests.browser.screenshots
+
 .PHONY: lock
 lock: .venv/.ready-dev ## Write the locks anew after a change of dependencies: LOCK_FLAGS=--upgrade
 	sh requirements/lock.sh $(LOCK_FLAGS)

@@ -18,6 +18,11 @@ import { theme } from "./theme";
 const root = document.getElementById("root");
 if (!root) throw new Error("the page has no root");
 
+// A page that the browser kept in its memory may be of somebody who has logged out since.
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
 const queryClient = makeQueryClient(noteSignedOut);
 const router = makeRouter(queryClient);
 

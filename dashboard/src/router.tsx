@@ -220,6 +220,8 @@ export function makeRouter(queryClient: QueryClient) {
     routeTree: tree,
     context: { queryClient },
     defaultPreload: "intent",
+    // What a page's validateSearch leaves out is gone; else it would come through as it stands in the address.
+    search: { strict: true },
     scrollRestoration: true,
     defaultPendingComponent: PageSkeleton,
     defaultErrorComponent: LoadFailed,

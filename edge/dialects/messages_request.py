@@ -45,11 +45,11 @@ def messages_to_chat(body: bytes) -> bytes:
 def count_tokens(body: bytes, model: Model) -> int:
     """Our estimate of the prompt's tokens: that by which it is charged where an upstream gives no usage.
 
-    A fifth of the bytes of the translated request, and the model's constants for template, tools and images; unlike
-    Anthropic's count it knows nothing of the tokenizer. EdgeError `invalid_body`.
+    A fifth of the bytes of the request, as it came or as translated, whichever is longer, and the model's constants for
+    template, tools and images; unlike Anthropic's count it knows nothing of the tokenizer. EdgeError `invalid_body`.
     """
     chat = _encode(_translate(*read_messages(body, counts_only=True)))
-    return estimate_chat(decode(_chat, chat), model, len(chat))
+    return estimate_chat(decode(_chat, chat), model, max(len(body), len(chat)))
 
 
 def _translate(request: Request, top: dict[str, msgspec.Raw]) -> dict[str, object]:

@@ -122,9 +122,11 @@ def from_status(response: Response, body: bytes, *, target: Target, public_name:
         return special
     if status in _ABOUT_THE_REQUEST:
         said = read_error(body)
-        message = hide(said.message or "The model's server refused the request.", target, public_name)
+        message, code = said.message or "The model's server refused the request.", said.code
+        if target.upstream.kind == "litellm":
+            message, code = litellm.cause(message), litellm.code(message) or code
         param = hide(said.param, target, public_name) if said.param else None
-        return UpstreamRefusal(status, message, param=param, code=said.code)
+        return UpstreamRefusal(status, hide(message, target, public_name), param=param, code=code)
     if status in {401, 403} and target.upstream.kind == "litellm" and target.upstream.virtual_keys:
         return EdgeError(
             "upstream_unconfigured",

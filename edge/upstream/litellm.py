@@ -1,5 +1,6 @@
 """What is special about LiteLLM: the fields that it reads beside OpenAI's, and refusals that are for the operator."""
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,12 @@ REQUEST_ID: Final = "privaterouter_request_id"
 _OWN_METADATA: Final = ("/responses", "/messages", "/messages/count_tokens")
 # The largest that the check of /v1 lets pass is below; a longer one is not ours to copy.
 _MAX_METADATA_BYTES: Final = 64 * 1024
+_BEFORE: Final = re.compile(r"^(?:litellm\.\w+: )*(?:\w+Exception - )?")
+_BEHIND: Final = re.compile(
+    r"\s*(?:model=\S+\s+)?(?:context_window_fallbacks=|Set 'context_window_fallback'|Received Model Group=|"
+    r"LiteLLM: model group |Available Model Group Fallbacks=|LiteLLM Retried:).*",
+    re.DOTALL,
+)
 _NAMES_NO_MODEL: Final = "Invalid model name passed in"
 
 
@@ -29,6 +36,19 @@ def extra_fields(request_id: str, raw: Mapping[str, msgspec.Raw], *, path: str) 
     # At its end, since the last of two equal names counts.
     kept = given[:-1].rstrip()
     return {"num_retries": b"0", "metadata": kept + (b"" if kept == b"{" else b",") + ours}
+
+
+def cause(message: str) -> str:
+    """What a message says of the request itself, without what LiteLLM adds of its own names, fall-backs and groups.
+
+    https://docs.litellm.ai/docs/exception_mapping
+    """
+    return _BEFORE.sub("", _BEHIND.sub("", message)).strip() or message
+
+
+def code(message: str) -> str | None:
+    """OpenAI's code, where LiteLLM tells it by the name of its exception only."""
+    return "context_length_exceeded" if "ContextWindowExceededError" in message else None
 
 
 def misconfigured(status: int, *, error_type: str, message: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
@@ -17,6 +18,15 @@ from tests.support.stack import RunningStack, running_stack
 
 # The machine may be busy; a test that is going to pass does not wait for it.
 PATIENCE_MS = 15_000
+# The first test of a run waits for the build of the dashboard and the start of the stack.
+WITHIN_S = 300
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give all tests here more time."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(WITHIN_S), append=False)
 
 
 @pytest.fixture(scope="session")

@@ -237,7 +237,7 @@ def test_the_page_and_the_call_fit_a_phone(open_page: OpenPage, alice: Customer)
     phone.get_by_role("figure").wait_for()
     assert_fits(phone)
     phone.goto(f"/usage?event={call}")
-    bill = phone.get_by_role("table", name="Cost")
+    bill = phone.get_by_role("table", name="Cost", exact=True)
     bill.wait_for()
     assert_fits(phone)
     # The amounts are in sight without scrolling.

@@ -94,6 +94,7 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       // Else the link of `/admin` is marked on every page below it.
       activeOptions={{ exact: page.to === "/admin" }}
       aria-current={current ? "page" : undefined}
+      activeOptions={{ exact: page.to === "/admin" }}
       className={classes.item!}
     />
   );
@@ -130,7 +131,7 @@ function AccountMenu() {
     <Menu position="bottom-end" width={230}>
       <Menu.Target>
         <UnstyledButton aria-label={`Account of ${user.email}`} className={classes.account!}>
-          <Avatar size={32} radius="xl" color="jade" name={user.name || user.email} aria-hidden />
+          <Avatar size={32} radius="xl" color="jade" />
         </UnstyledButton>
       </Menu.Target>
       <Menu.Dropdown>

@@ -33,40 +33,39 @@ export function SignInAgain() {
   );
 
   return (
-    <Modal.Root opened={over} onClose={() => {}} closeOnEscape={false} zIndex={300}>
-      <Modal.Overlay />
-      <Modal.Content {...KEEPS_ESCAPE}>
-        <Modal.Header>
-          <Modal.Title>Your session has ended</Modal.Title>
-        </Modal.Header>
-        <Modal.Body>
-          <form onSubmit={submit}>
-            <Stack>
-              <Text size="sm" c="dimmed">
-                Log in again as {user.email} to go on. What you have typed on this page is still there.
-              </Text>
-              {/* Tells password managers whose password this is. */}
-              <input type="text" autoComplete="username" value={user.email} readOnly hidden />
-              <PasswordInput
-                label="Password"
-                autoComplete="current-password"
-                data-autofocus
-                required
-                withAsterisk={false}
-                {...KEEPS_ESCAPE}
-                {...form.getInputProps("password")}
-                error={logIn.isError && messageOf(logIn.error)}
-              />
-              <Button type="submit" loading={logIn.isPending} {...KEEPS_ESCAPE}>
-                Log in
-              </Button>
-              <Anchor href={`/login?next=${encodeURIComponent(href)}`} size="sm" {...KEEPS_ESCAPE}>
-                Log in as somebody else
-              </Anchor>
-            </Stack>
-          </form>
-        </Modal.Body>
-      </Modal.Content>
-    </Modal.Root>
+    <Modal
+      opened={over}
+      onClose={() => {}}
+      withCloseButton={false}
+      title="Your session has ended"
+      attributes={{ header: { role: "none" }, content: KEEPS_ESCAPE }}
+      zIndex={300}
+    >
+      <form onSubmit={submit}>
+        <Stack>
+          <Text size="sm" c="dimmed">
+            Log in again as {user.email} to go on. What you have typed on this page is still there.
+          </Text>
+          {/* Tells password managers whose password this is. */}
+          <input type="text" autoComplete="username" value={user.email} readOnly hidden />
+          <PasswordInput
+            label="Password"
+            autoComplete="current-password"
+            data-autofocus
+            required
+            withAsterisk={false}
+            {...KEEPS_ESCAPE}
+            {...form.getInputProps("password")}
+            error={logIn.isError && messageOf(logIn.error)}
+          />
+          <Button type="submit" loading={logIn.isPending} {...KEEPS_ESCAPE}>
+            Log in
+          </Button>
+          <Anchor href={`/login?next=${encodeURIComponent(href)}`} size="sm" {...KEEPS_ESCAPE}>
+            Log in as somebody else
+          </Anchor>
+        </Stack>
+      </form>
+    </Modal>
   );
 }

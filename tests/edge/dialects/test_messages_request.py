@@ -1,6 +1,7 @@
 """A Messages request becomes the chat completion that it means, or names the field that can't become one."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +11,7 @@ from edge.dialects.messages_native import check_messages
 from edge.dialects.messages_request import count_tokens, messages_to_chat
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Model, Price
+from edge.v1.endpoints import MESSAGES
 from edge.v1.inputs import count_images
 from tests.edge.dialects.saying import dump
 
@@ -278,25 +280,35 @@ def test_what_is_stored_or_runs_elsewhere_is_refused_there_too(request_: dict[st
     assert caught.value.param == param
 
 
+MODEL = Model(
+    id="0",
+    public_name="m",
+    family="gemma",
+    kind="chat",
+    context_tokens=100_000,
+    max_output_tokens=50,
+    dimensions=0,
+    template_tokens=10,
+    tools_tokens=100,
+    image_tokens=1000,
+    price=Price("1", 1, 1, 1),
+    routes=(),
+    create_time=datetime(2026, 1, 1, tzinfo=UTC),
+    upstream_model="hidden",
+)
+
+
 def test_tokens_are_counted_as_they_are_estimated_for_the_bill() -> None:
-    model = Model(
-        id="0",
-        public_name="m",
-        family="gemma",
-        kind="chat",
-        context_tokens=50,
-        max_output_tokens=50,
-        dimensions=0,
-        template_tokens=10,
-        tools_tokens=100,
-        image_tokens=1000,
-        price=Price("1", 1, 1, 1),
-        routes=(),
-        create_time=datetime(2026, 1, 1, tzinfo=UTC),
-        upstream_model="hidden",
-    )
+    model = replace(MODEL, context_tokens=50)
     plain = {"model": "m", "messages": [{"role": "user", "content": "x" * 500}]}
     chat = len(messages_to_chat(dump(plain | {"max_tokens": 9}))) - len(',"max_tokens":9')
     assert count_tokens(dump(plain), model) == chat // 5 + 10
     assert count_tokens(dump(plain | {"tools": [TOOL]}), model) > 110
     assert count_tokens(dump(plain | turn(PNG)), model) > 1010
+
+
+def test_a_request_that_is_longer_than_its_translation_is_counted_as_the_bill_counts_it() -> None:
+    blocks = [{"role": "user", "content": [{"type": "text", "text": "hello"}]} for _ in range(50)]
+    asked = dump({"model": "m", "max_tokens": 5, "messages": blocks})
+    assert len(asked) > len(messages_to_chat(asked))
+    assert count_tokens(asked, MODEL) == MESSAGES.read(asked).bound(MODEL).prompt_estimate

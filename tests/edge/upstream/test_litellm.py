@@ -8,7 +8,7 @@ import pytest
 
 from edge.lookup.catalogue import Upstream
 from edge.upstream.adapters import extra_fields
-from edge.upstream.litellm import misconfigured
+from edge.upstream.litellm import cause, code, misconfigured
 from edge.v1.envelope import read_request, splice
 
 LITELLM = Upstream("default", "litellm", "http://litellm:4000", "sk-master")
@@ -73,3 +73,25 @@ def test_what_only_the_operator_can_mend_is_told_to_the_log(
 @pytest.mark.parametrize("status, error_type", [(400, "invalid_request_error"), (429, "rate_limit_error"), (500, "")])
 def test_everything_else_is_what_it_says(status: int, error_type: str) -> None:
     assert misconfigured(status, error_type=error_type, message="too long") == ""
+
+
+CONTEXT = (
+    "litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException - the request exceeds the available"
+    " context size. Try increasing it\nmodel=privaterouter/fast. context_window_fallbacks=None. fallbacks=None.\n\nSet"
+    " 'context_window_fallback' - https://docs.litellm.ai/docs/routing#fallbacks. Received Model Group=a/b"
+    "\nAvailable Model Group Fallbacks=None  LiteLLM: model group 'privaterouter/fast' failed"
+)
+
+
+@pytest.mark.parametrize(
+    "message, told, its_code",
+    [
+        (CONTEXT, "the request exceeds the available context size. Try increasing it", "context_length_exceeded"),
+        ("litellm.BadRequestError: OpenAIException - bad schema. Received Model Group=a/b", "bad schema.", None),
+        ("temperature: must be at most 2", "temperature: must be at most 2", None),
+        ("litellm.BadRequestError: ", "litellm.BadRequestError: ", None),
+    ],
+)
+def test_a_caller_is_told_the_cause_without_litellms_own_words(message: str, told: str, its_code: str | None) -> None:
+    assert cause(message) == told
+    assert code(message) == its_code

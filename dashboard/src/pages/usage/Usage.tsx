@@ -10,7 +10,7 @@ import { PageHeader } from "@/components/PageHeader";
 import { Pager } from "@/components/Pager";
 import { EmptyState, ErrorState } from "@/components/states";
 import { Charts } from "./Charts";
-import { usageColumns } from "./columns";
+import { COLUMNS } from "./columns";
 import { EventDrawer } from "./EventDrawer";
 import { Filters } from "./Filters";
 import { useKeyName } from "./key-names";
@@ -65,7 +65,7 @@ export default function Usage(): ReactNode {
             <div className={list.isPlaceholderData ? classes.stale : undefined} aria-busy={list.isPlaceholderData}>
               <DataTable
                 label="Calls"
-                columns={usageColumns(search, keyName)}
+                columns={COLUMNS}
                 rows={list.data?.items}
                 rowKey={(call) => call.id}
                 onRowClick={(call) => go({ event: call.id })}
