@@ -3,7 +3,8 @@ import { Badge } from "@mantine/core";
 /** What a user, key, model or upstream is at present, told by words as well as by colour. */
 export function Label({ children, color = "gray" }: { children: string; color?: string }) {
   return (
-    <Badge variant="light" color={color} tt="none" fw={500}>
+    // The tint tells them apart; letters in it would be too faint to be read by all.
+    <Badge variant="light" color={color} c="var(--mantine-color-text)" tt="none" fw={500}>
       {children}
     </Badge>
   );

@@ -1,4 +1,4 @@
-import { Button, Card, Group, Stack, Text, Tooltip } from "@mantine/core";
+import { Button, Card, Group, Stack, Text, Tooltip, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Boxes, Plus } from "lucide-react";
 import { useMemo, useState } from "react";
@@ -102,7 +102,7 @@ function columnsFor({ edit, price }: Acts): Columns<ConfiguredModel> {
     }),
     of.display({
       id: "acts",
-      header: "",
+      header: () => <VisuallyHidden>Actions</VisuallyHidden>,
       meta: { align: "right" },
       cell: ({ row: { original: model } }) => (
         <Group gap={6} wrap="nowrap" justify="flex-end">

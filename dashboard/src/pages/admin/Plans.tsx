@@ -1,4 +1,4 @@
-import { Button, Card, Text, Tooltip } from "@mantine/core";
+import { Button, Card, Text, Tooltip, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Activity } from "lucide-react";
 import { useMemo, useState } from "react";
@@ -84,7 +84,7 @@ function columnsFor(edit: (plan: Plan) => void): Columns<Plan> {
     }),
     of.display({
       id: "acts",
-      header: "",
+      header: () => <VisuallyHidden>Actions</VisuallyHidden>,
       meta: right,
       cell: ({ row: { original: plan } }) => (
         <Button size="xs" h={36} variant="default" onClick={() => edit(plan)} aria-label={`Edit ${plan.name}`}>

@@ -1,4 +1,4 @@
-import { Modal, Stack, Text, Title } from "@mantine/core";
+import { Modal, Stack, Text, Title, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Tags } from "lucide-react";
 import { useMemo, useState } from "react";
@@ -80,7 +80,7 @@ function columnsFor(): Columns<ListedPrice> {
     }),
     of.accessor("output_usd_per_mtok", { header: "Output", meta: right, cell: ({ getValue }) => price(getValue()) }),
     of.accessor("is_current", {
-      header: "",
+      header: () => <VisuallyHidden>Now</VisuallyHidden>,
       meta: right,
       cell: ({ getValue }) => getValue() && <Label color="jade">Current</Label>,
     }),

@@ -1,4 +1,4 @@
-import { Button, Card, Stack, Text } from "@mantine/core";
+import { Button, Card, Stack, Text, VisuallyHidden } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { Network, Plus } from "lucide-react";
 import { useMemo, useState } from "react";
@@ -121,7 +121,7 @@ function columnsFor(edit: (upstream: Upstream) => void): Columns<Upstream> {
     }),
     of.display({
       id: "acts",
-      header: "",
+      header: () => <VisuallyHidden>Actions</VisuallyHidden>,
       meta: right,
       cell: ({ row: { original: upstream } }) => (
         <Button size="xs" h={36} variant="default" onClick={() => edit(upstream)} aria-label={`Edit ${upstream.name}`}>
