@@ -6,8 +6,7 @@ from uuid import uuid4
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.browser.conftest import OpenPage
-from tests.browser.looks import assert_accessible, assert_fits
+from tests.browser.looks import OpenPage, assert_accessible, assert_fits
 from tests.browser.people import charged, chat, sign_in
 from tests.browser.troubles import Troubles
 from tests.support.customers import Customer

@@ -94,7 +94,6 @@ function Item({ page, current }: { page: Entry; current: boolean }) {
       // Else the link of `/admin` is marked on every page below it.
       activeOptions={{ exact: page.to === "/admin" }}
       aria-current={current ? "page" : undefined}
-      activeOptions={{ exact: page.to === "/admin" }}
       className={classes.item!}
     />
   );
