@@ -27,6 +27,7 @@ from edge.v1.inputs import (
     refuse_hosted_tools,
 )
 from edge.v1.metadata import check_metadata
+from edge.v1.values import check_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class Endpoint:
         return able
 
 
+_CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "messages"})
 _chat = msgspec.json.Decoder(ChatInputs)
 _completion = msgspec.json.Decoder(CompletionInputs)
 _embedding = msgspec.json.Decoder(EmbeddingInputs)
@@ -89,12 +91,14 @@ def _read_chat(body: bytes) -> Question:
 
 def _read_completion(body: bytes) -> Question:
     envelope = _envelope(body)
+    _refuse_chat(envelope, "completions")
     inputs = decode(_completion, body)
     return Question(inputs, lambda model: bound_completion(inputs, model, len(body)), envelope)
 
 
 def _read_embedding(body: bytes) -> Question:
     envelope = _envelope(body)
+    _refuse_chat(envelope, "embeddings")
     inputs = decode(_embedding, body)
     return Question(inputs, lambda model: bound_embedding(inputs, model, len(body)), envelope)
 
@@ -102,8 +106,16 @@ def _read_embedding(body: bytes) -> Question:
 def _envelope(body: bytes) -> Envelope:
     envelope = read_request(body)
     refuse_denied(envelope.raw)
+    check_values(envelope.raw)
     check_metadata(envelope.raw)
     return envelope
+
+
+def _refuse_chat(envelope: Envelope, endpoint: str) -> None:
+    """LiteLLM fails on these where they have no meaning, which would count as the upstream's failure."""
+    for name, raw in envelope.raw.items():
+        if name in _CHAT_ONLY and bytes(raw) != b"null":
+            raise EdgeError("invalid_body", f"{name!r} is a field of chat completions, not of {endpoint}.", param=name)
 
 
 def _read_translated(
@@ -115,6 +127,7 @@ def _read_translated(
     """
     native = read_request(body)
     refuse_denied(name for name in native.raw if name != limit)
+    check_values(native.raw)
     inputs = check(body)
     described = count_described_tools(inputs.tools)
     envelope, most_bytes, untranslated = native, len(body), None

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -17,6 +17,8 @@ MAX_TOP_LOGPROBS: Final = 20
 MAX_MESSAGES: Final = 10_000
 MAX_TEXTS: Final = 2048
 """Of one request, as at OpenAI."""
+TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A token's number in a vocabulary; servers fail on what does not fit their own integers."""
 _NULL: Final = msgspec.Raw(b"null")
 _FIELD = re.compile(r"\$\.([A-Za-z_]+)")
 _MISSING = re.compile(r"required field `([A-Za-z_]+)`$")
@@ -102,14 +104,14 @@ class ChatInputs(Inputs, kw_only=True):
 class CompletionInputs(Inputs, kw_only=True):
     """`POST /v1/completions`."""
 
-    prompt: str | list[str | int | list[int]]
+    prompt: str | list[str | TokenId | list[TokenId]]
     logprobs: int | bool | None = None
 
 
 class EmbeddingInputs(Inputs, kw_only=True):
     """`POST /v1/embeddings`."""
 
-    input: str | list[str | int | list[int]]
+    input: str | list[str | TokenId | list[TokenId]]
 
 
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
@@ -222,6 +224,8 @@ def count_items(items: str | list[str | int | list[int]], *, field: str) -> int:
         raise EdgeError("invalid_body", f"{field!r} has {len(items)} texts. Send at most {MAX_TEXTS}.", param=field)
     if any(type(item) is not first for item in items):
         raise EdgeError("invalid_body", f"{field!r} mixes texts and tokens. Give one kind.", param=field)
+    if first is list and not all(items):
+        raise EdgeError("invalid_body", f"{field!r} has a list without a token. Leave it out.", param=field)
     return 1 if first is int else len(items)
 
 
