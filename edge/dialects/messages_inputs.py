@@ -7,7 +7,7 @@ import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
 from edge.errors import EdgeError
-from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
+from edge.v1.inputs import MAX_TOOLS, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
 
 LIMIT: Final = "max_tokens"
 """How a Messages request names its output limit."""
@@ -156,12 +156,17 @@ def read_messages(body: bytes, *, counts_only: bool = False) -> tuple[Request, d
     for name in _ELSEWHERE:
         if name in top:
             raise not_supported(name)
+    check_many(request.tools or (), "tools", most=MAX_TOOLS)
     _check_tools(request)
     if request.system:
         only_text(request.system, "system")
+        if isinstance(request.system, list):
+            check_many(request.system, "system")
+    blocks = 0
     for at, turn in enumerate(request.messages):
         if isinstance(turn.content, list):
-            _check_blocks(turn.content, f"messages[{at}].content")
+            blocks += _check_blocks(turn.content, f"messages[{at}].content")
+    check_parts(blocks, "messages")
     return request, top
 
 
@@ -192,8 +197,9 @@ def unknown_block(block: Block, where: str) -> EdgeError:
     return refused(f"{where}.type", f"Blocks of the type {block.type[:64]!r} can't be used here with this model.")
 
 
-def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> None:
-    """What a block costs is in its bytes, or it is an image: nothing else passes, at whatever depth."""
+def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> int:
+    """How many blocks. What one costs is in its bytes, or it is an image: nothing else passes, at whatever depth."""
+    count = len(blocks)
     if depth > _MAX_DEPTH:
         raise refused(where, "The blocks are nested too deeply.")
     for at, block in enumerate(blocks):
@@ -211,9 +217,10 @@ def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> None:
             # The server numbers the sentences, and tells the model how to name them.
             raise not_supported(f"{place}.citations")
         if isinstance(block.content, list):
-            _check_blocks(block.content, f"{place}.content", depth + 1)
+            count += _check_blocks(block.content, f"{place}.content", depth + 1)
         elif isinstance(block.content, dict):
             raise refused(f"{place}.content", "The content of a 'tool_result' must be a text or a list of blocks.")
+    return count
 
 
 def unknown_source(block: Block, where: str) -> EdgeError:

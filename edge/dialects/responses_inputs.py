@@ -6,7 +6,7 @@ import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
 from edge.errors import EdgeError
-from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
+from edge.v1.inputs import MAX_TOOLS, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
 from edge.v1.metadata import check_metadata
 
 LIMIT: Final = "max_output_tokens"
@@ -154,9 +154,10 @@ def read_responses(body: bytes) -> tuple[Request, dict[str, msgspec.Raw]]:
             raise not_supported(name)
     if request.reasoning is not None and request.reasoning.mode not in {None, "standard"}:
         raise not_supported("reasoning.mode")
+    check_many(request.tools or (), "tools", most=MAX_TOOLS)
     _check_tools(request, top)
-    for at, item in enumerate(request.input if isinstance(request.input, list) else ()):
-        _check_item(item, at)
+    items = request.input if isinstance(request.input, list) else []
+    check_parts(sum(_check_item(item, at) for at, item in enumerate(items)), "input")
     return request, top
 
 
@@ -190,16 +191,19 @@ def unknown_choice(kind: str) -> EdgeError:
     return refused("tool_choice", f"The tool choice {kind[:64]!r} is not supported here.")
 
 
-def _check_item(item: Item, at: int) -> None:
+def _check_item(item: Item, at: int) -> int:
+    """How many parts its content has. EdgeError where one of them can't be had."""
     kind = item.type or "message"
     if kind not in _ITEMS:
         raise unknown_item(kind, at)
     if item.content is not None and item.output is not None:
         # Either is what an upstream may read, and only one of them is counted.
         raise refused(f"input[{at}]", "An item has a 'content' or an 'output'. Leave one of them out.")
-    for number, content in enumerate(contents(item, at)):
+    parts = contents(item, at)
+    for number, content in enumerate(parts):
         if content.type not in _CONTENTS:
             raise unknown_content(content, f"input[{at}].content[{number}]")
+    return len(parts)
 
 
 def unknown_item(kind: str, at: int) -> EdgeError:

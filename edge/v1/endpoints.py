@@ -22,9 +22,9 @@ from edge.v1.inputs import (
     CompletionInputs,
     EmbeddingInputs,
     Inputs,
+    check_tools,
     count_described_tools,
     decode,
-    refuse_hosted_tools,
 )
 from edge.v1.metadata import check_metadata
 from edge.v1.values import check_values
@@ -85,7 +85,7 @@ _embedding = msgspec.json.Decoder(EmbeddingInputs)
 def _read_chat(body: bytes) -> Question:
     envelope = _envelope(body)
     inputs = decode(_chat, body)
-    refuse_hosted_tools(inputs.tools)
+    check_tools(inputs)
     return Question(inputs, lambda model: bound_chat(inputs, model, len(body)), envelope)
 
 

@@ -15,8 +15,13 @@ MAX_LIMIT: Final = 2**31 - 1
 MAX_TOP_LOGPROBS: Final = 20
 """As at OpenAI: each token of an answer comes with so many others."""
 MAX_MESSAGES: Final = 10_000
+"""Of one request; its messages have no more parts than that among them either."""
+MAX_TOOLS: Final = 1000
+"""Of one request. OpenAI takes 128."""
 MAX_TEXTS: Final = 2048
 """Of one request, as at OpenAI."""
+MAX_ANSWERS_IN_ALL: Final = 2048
+"""To all prompts of one request together."""
 TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 """A token's number in a vocabulary; servers fail on what does not fit their own integers."""
 _NULL: Final = msgspec.Raw(b"null")
@@ -178,34 +183,57 @@ def _check_number(name: str, value: int | None, *, least: int, most: int) -> Non
         raise EdgeError("invalid_body", f"{name!r} must be {bound}.", param=name)
 
 
-def check_many(items: Sequence[object], field: str) -> None:
-    """EdgeError `invalid_body` where a conversation has more parts than any model takes."""
-    if len(items) > MAX_MESSAGES:
+def check_many(items: Sequence[object], field: str, *, most: int = MAX_MESSAGES) -> None:
+    """EdgeError `invalid_body` where a list has more entries than any model takes."""
+    if len(items) > most:
+        raise EdgeError("invalid_body", f"{field!r} has {len(items)} entries. Send at most {most}.", param=field)
+
+
+def check_parts(parts: int, field: str) -> None:
+    """EdgeError `invalid_body` where the contents of a conversation have more parts than any model takes."""
+    if parts > MAX_MESSAGES:
+        raise EdgeError("invalid_body", f"{field!r} has {parts} parts. Send at most {MAX_MESSAGES}.", param=field)
+
+
+def count_answers(inputs: CompletionInputs, prompts: int) -> int:
+    """How many answers are made to so many prompts. EdgeError `invalid_body` where they are too many."""
+    n, best_of = inputs.n or 1, inputs.best_of or 1
+    answers = max(n, best_of) * prompts
+    if answers > MAX_ANSWERS_IN_ALL:
         raise EdgeError(
-            "invalid_body", f"{field!r} has {len(items)} entries. Send at most {MAX_MESSAGES}.", param=field
+            "invalid_body",
+            f"{prompts} prompts would have {answers} answers. Ask for at most {MAX_ANSWERS_IN_ALL} in all.",
+            param="n" if n >= best_of else "best_of",
         )
+    return answers
 
 
-def refuse_hosted_tools(tools: msgspec.Raw) -> None:
-    """EdgeError `invalid_body` for a tool that a server would run: it costs what is not in the tokens.
+def check_tools(inputs: Inputs) -> None:
+    """EdgeError `invalid_body` for too many tools, or one that a server would run: it costs what is not in the tokens.
 
     LiteLLM connects to the servers of tools of the type `mcp`, and asks the model again with what they say.
     """
-    if bytes(tools) == b"null":
-        return
-    try:
-        found = _tools.decode(tools)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise EdgeError(
-            "invalid_body", "'tools' must be a list of objects, each with its type.", param="tools"
-        ) from None
-    for at, tool in enumerate(found or ()):
+    tools = _read_tools(inputs.tools, "tools")
+    check_many(_read_tools(inputs.functions, "functions"), "functions", most=MAX_TOOLS)
+    check_many(tools, "tools", most=MAX_TOOLS)
+    for at, tool in enumerate(tools):
         if tool.type not in _CLIENT_TOOLS:
             raise EdgeError(
                 "invalid_body",
                 f"The tool {tool.type[:64]!r} does not run here. Use tools of the type 'function'.",
                 param=f"tools[{at}].type",
             )
+
+
+def _read_tools(tools: msgspec.Raw, field: str) -> list[Tool]:
+    if bytes(tools) == b"null":
+        return []
+    try:
+        return _tools.decode(tools) or []
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise EdgeError(
+            "invalid_body", f"{field!r} must be a list of objects, each with its type.", param=field
+        ) from None
 
 
 def count_described_tools(tools: msgspec.Raw) -> int:
@@ -237,6 +265,7 @@ def count_images(messages: list[Message]) -> tuple[int, int]:
     if not messages:
         raise EdgeError("invalid_body", "'messages' is empty. Give at least one message.", param="messages")
     check_many(messages, "messages")
+    check_parts(sum(len(one.content) for one in messages if isinstance(one.content, list)), "messages")
     images = link_bytes = 0
     for message in messages:
         if message.audio is not None and message.audio.id:

@@ -121,3 +121,44 @@ async def test_what_costs_and_keeps_nothing_more_passes(gateway: Gateway) -> Non
     for fields in ({"service_tier": "auto", "store": False}, {"service_tier": "default"}, {"service_tier": None}):
         for path in ROUTES:
             assert await decision(gateway, path, plain(path, **fields)) == (200, ""), (path, fields)
+
+
+async def test_prompts_times_answers_are_bounded_together(gateway: Gateway) -> None:
+    for field in ("n", "best_of"):
+        for many in (["x"] * 1025, [[1]] * 1025):
+            data = plain(COMPLETIONS, prompt=many, max_tokens=1, **{field: 2})
+            assert await refused_param(gateway, COMPLETIONS, data) == field
+            assert await refused_param(gateway, QUOTE, data) == field
+    most = plain(COMPLETIONS, prompt=["x"] * 1024, max_tokens=1, n=2)
+    assert await decision(gateway, QUOTE, most) == (200, "")
+
+
+def parted(path: str, parts: list[Any]) -> Any:
+    """A conversation whose contents have these parts, half of them in each of two messages."""
+    half = len(parts) // 2
+    return [{"role": "user", "content": parts[:half]}, {"role": "user", "content": parts[half:]}]
+
+
+PARTED = [(path, route.text) for path, route in ROUTES.items() if route.text == "messages" or path == "/v1/responses"]
+
+
+@pytest.mark.parametrize("path, field", PARTED)
+async def test_more_parts_than_any_model_takes_are_refused(gateway: Gateway, path: str, field: str) -> None:
+    part = {"type": "input_text" if path == "/v1/responses" else "text", "text": "x"}
+    data = plain(path, **{field: parted(path, [part] * 10_001)})
+    assert await refused_param(gateway, path, data) == field
+    assert await decision(gateway, path, plain(path, **{field: parted(path, [part] * 10_000)})) == (200, "")
+
+
+@pytest.mark.parametrize("path", [path for path, _ in PARTED])
+async def test_more_tools_than_any_model_takes_are_refused(gateway: Gateway, path: str) -> None:
+    tool: dict[str, Any] = TOOL
+    if path == "/v1/responses":
+        tool = {"type": "function", "name": "x"}
+    elif ROUTES[path].is_anthropic:
+        tool = {"name": "x", "input_schema": {}}
+    assert await refused_param(gateway, path, plain(path, tools=[tool] * 1001)) == "tools"
+    assert await decision(gateway, path, plain(path, tools=[tool] * 1000)) == (200, "")
+    if not ROUTES[path].is_anthropic and path != "/v1/responses":
+        functions = [{"name": "x"}] * 1001
+        assert await refused_param(gateway, path, plain(path, functions=functions)) == "functions"
