@@ -8,6 +8,7 @@ import msgspec
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
 from edge.errors import EdgeError
 from edge.v1.inputs import MAX_TOOLS, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
+from edge.v1.links import check_data, check_image
 
 LIMIT: Final = "max_tokens"
 """How a Messages request names its output limit."""
@@ -204,15 +205,7 @@ def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> int:
         raise refused(where, "The blocks are nested too deeply.")
     for at, block in enumerate(blocks):
         place = f"{where}[{at}]"
-        source = block.source
-        if isinstance(source, Source) and (source.type == "file" or (source.type == "url" and block.type != "image")):
-            raise by_reference(f"{place}.source")
-        if block.type == "container_upload":
-            raise by_reference(place)
-        if block.type not in _BLOCKS or (block.type in _SOURCES and not isinstance(source, Source)):
-            raise unknown_block(block, place)
-        if block.type in _SOURCES and isinstance(source, Source) and source.type not in _SOURCES[block.type]:
-            raise unknown_source(block, place)
+        _check_source(block, place)
         if isinstance(block.citations, Citations) and block.citations.enabled:
             # The server numbers the sentences, and tells the model how to name them.
             raise not_supported(f"{place}.citations")
@@ -221,6 +214,24 @@ def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> int:
         elif isinstance(block.content, dict):
             raise refused(f"{place}.content", "The content of a 'tool_result' must be a text or a list of blocks.")
     return count
+
+
+def _check_source(block: Block, place: str) -> None:
+    source = block.source
+    if isinstance(source, Source) and (source.type == "file" or (source.type == "url" and block.type != "image")):
+        raise by_reference(f"{place}.source")
+    if block.type == "container_upload":
+        raise by_reference(place)
+    if block.type not in _BLOCKS or (block.type in _SOURCES and not isinstance(source, Source)):
+        raise unknown_block(block, place)
+    if not isinstance(source, Source):
+        return
+    if block.type in _SOURCES and source.type not in _SOURCES[block.type]:
+        raise unknown_source(block, place)
+    if source.type == "url":
+        check_image(source.url or "", f"{place}.source.url")
+    elif source.type == "base64":
+        check_data(source.data or "", f"{place}.source.data")
 
 
 def unknown_source(block: Block, where: str) -> EdgeError:

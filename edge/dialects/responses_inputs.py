@@ -6,7 +6,8 @@ import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
 from edge.errors import EdgeError
-from edge.v1.inputs import MAX_TOOLS, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
+from edge.v1.inputs import MAX_TOOLS, Audio, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
+from edge.v1.links import check_data, check_image
 from edge.v1.metadata import check_metadata
 
 LIMIT: Final = "max_output_tokens"
@@ -130,6 +131,7 @@ class Request(msgspec.Struct):
 
 _request = msgspec.json.Decoder(Request)
 _choice = msgspec.json.Decoder(str | Choice)
+_decode_audio = msgspec.json.Decoder(Audio | None).decode
 _top = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -229,6 +231,15 @@ def _refuse_stored(request: Request, top: dict[str, msgspec.Raw]) -> None:
             raise refused(f"input[{at}]", "Nothing is stored here: send the item itself, with its type or role.")
 
 
+def _audio(raw: msgspec.Raw) -> str:
+    """The sound, in base64; none where it can't be read, which the upstream may say."""
+    try:
+        audio = _decode_audio(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return (audio and audio.data) or ""
+
+
 def contents(item: Item, at: int) -> list[Content]:
     """The content of a message, or what a function gave back. EdgeError where a part of it is only referred to."""
     name = "content" if item.output is None else "output"
@@ -244,4 +255,8 @@ def contents(item: Item, at: int) -> list[Content]:
             raise by_reference(f"input[{at}].{name}[{number}].file_id")
         if content.file_url is not None:
             raise by_reference(f"input[{at}].{name}[{number}].file_url")
+        if content.image_url is not None:
+            check_image(content.image_url, f"input[{at}].{name}[{number}].image_url")
+        check_data(content.file_data or "", f"input[{at}].{name}[{number}].file_data")
+        check_data(_audio(content.input_audio), f"input[{at}].{name}[{number}].input_audio")
     return found

@@ -15,6 +15,7 @@ from edge.errors import EdgeError
 from edge.lookup.catalogue import Model
 from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
+from edge.v1.content import check_content
 from edge.v1.denied import refuse_denied
 from edge.v1.envelope import Envelope, read_request
 from edge.v1.inputs import (
@@ -86,6 +87,7 @@ def _read_chat(body: bytes) -> Question:
     envelope = _envelope(body)
     inputs = decode(_chat, body)
     check_tools(inputs)
+    check_content(inputs, body)
     return Question(inputs, lambda model: bound_chat(inputs, model, len(body)), envelope)
 
 

@@ -45,6 +45,13 @@ class File(msgspec.Struct):
     """A file: its bytes, or the id of one that is stored elsewhere."""
 
     file_id: str | None = None
+    file_data: str | None = None
+
+
+class Audio(msgspec.Struct):
+    """Spoken input."""
+
+    data: str | None = None
 
 
 class Part(msgspec.Struct):
@@ -56,6 +63,7 @@ class Part(msgspec.Struct):
     audio_url: Link | str | None = None
     file: File | None = None
     file_id: str | None = None
+    input_audio: Audio | None = None
 
 
 class Tool(msgspec.Struct):
@@ -260,7 +268,7 @@ def count_items(items: str | list[str | int | list[int]], *, field: str) -> int:
 def count_images(messages: list[Message]) -> tuple[int, int]:
     """Images of a conversation, and the bytes of their links, which count as images instead of as text.
 
-    EdgeError `invalid_body` for other content that is only referred to: what it costs can't be known beforehand.
+    EdgeError `invalid_body` where it has no message, or more than any model takes.
     """
     if not messages:
         raise EdgeError("invalid_body", "'messages' is empty. Give at least one message.", param="messages")
@@ -268,36 +276,14 @@ def count_images(messages: list[Message]) -> tuple[int, int]:
     check_parts(sum(len(one.content) for one in messages if isinstance(one.content, list)), "messages")
     images = link_bytes = 0
     for message in messages:
-        if message.audio is not None and message.audio.id:
-            raise _reference("audio.id")
         if not isinstance(message.content, list):
             continue
         for part in message.content:
-            if isinstance(part, str):
-                continue
-            _refuse_references(part)
-            if part.image_url is not None:
+            if isinstance(part, Part) and part.image_url is not None:
                 images += 1
                 link_bytes += len(_url(part.image_url))
     return images, link_bytes
 
 
-def _refuse_references(part: Part) -> None:
-    if part.file_id or (part.file is not None and part.file.file_id):
-        raise _reference("file_id")
-    for name in ("video_url", "audio_url"):
-        link: Link | str | None = getattr(part, name)
-        if link is not None and not _url(link).startswith("data:"):
-            raise _reference(name)
-
-
 def _url(link: Link | str) -> str:
     return link if isinstance(link, str) else link.url
-
-
-def _reference(what: str) -> EdgeError:
-    return EdgeError(
-        "invalid_body",
-        f"Content given by reference ({what}) is not supported. Send it inline, as a data: URL or base64.",
-        param="messages",
-    )

@@ -1,22 +1,14 @@
 """Values that would break, overcharge or turn an upstream: the same no wherever they can stand, naming their field."""
 
-import io
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from tests.edge.v1.gateway import Gateway
-from tests.edge.v1.smuggling import HEADERS, ROUTES, decision, plain
+from tests.edge.v1.smuggling import CONVERSATIONS, ROUTES, decision, plain, refused_param
 
 COMPLETIONS, EMBEDDINGS, QUOTE = "/v1/completions", "/v1/embeddings", "/v1/quote"
-
-
-async def refused_param(gateway: Gateway, path: str, data: bytes) -> str | None:
-    """The field that a refusal names; it left nothing behind."""
-    assert await decision(gateway, path, data) == (400, "invalid_body")
-    async with gateway.http.post(gateway.url + path, data=io.BytesIO(data), headers=HEADERS) as response:
-        return str((await response.json())["error"]["param"])
 
 
 async def items_are_refused(gateway: Gateway, items: str) -> None:
@@ -139,7 +131,7 @@ def parted(path: str, parts: list[Any]) -> Any:
     return [{"role": "user", "content": parts[:half]}, {"role": "user", "content": parts[half:]}]
 
 
-PARTED = [(path, route.text) for path, route in ROUTES.items() if route.text == "messages" or path == "/v1/responses"]
+PARTED = [(path, ROUTES[path].text) for path in [*CONVERSATIONS, "/v1/responses"]]
 
 
 @pytest.mark.parametrize("path, field", PARTED)
