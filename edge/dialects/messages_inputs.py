@@ -7,7 +7,8 @@ import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
 from edge.errors import EdgeError
-from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
+from edge.v1.inputs import MAX_TOOLS, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
+from edge.v1.links import check_data, check_image
 
 LIMIT: Final = "max_tokens"
 """How a Messages request names its output limit."""
@@ -156,12 +157,17 @@ def read_messages(body: bytes, *, counts_only: bool = False) -> tuple[Request, d
     for name in _ELSEWHERE:
         if name in top:
             raise not_supported(name)
+    check_many(request.tools or (), "tools", most=MAX_TOOLS)
     _check_tools(request)
     if request.system:
         only_text(request.system, "system")
+        if isinstance(request.system, list):
+            check_many(request.system, "system")
+    blocks = 0
     for at, turn in enumerate(request.messages):
         if isinstance(turn.content, list):
-            _check_blocks(turn.content, f"messages[{at}].content")
+            blocks += _check_blocks(turn.content, f"messages[{at}].content")
+    check_parts(blocks, "messages")
     return request, top
 
 
@@ -192,28 +198,40 @@ def unknown_block(block: Block, where: str) -> EdgeError:
     return refused(f"{where}.type", f"Blocks of the type {block.type[:64]!r} can't be used here with this model.")
 
 
-def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> None:
-    """What a block costs is in its bytes, or it is an image: nothing else passes, at whatever depth."""
+def _check_blocks(blocks: Sequence[Block], where: str, depth: int = 0) -> int:
+    """How many blocks. What one costs is in its bytes, or it is an image: nothing else passes, at whatever depth."""
+    count = len(blocks)
     if depth > _MAX_DEPTH:
         raise refused(where, "The blocks are nested too deeply.")
     for at, block in enumerate(blocks):
         place = f"{where}[{at}]"
-        source = block.source
-        if isinstance(source, Source) and (source.type == "file" or (source.type == "url" and block.type != "image")):
-            raise by_reference(f"{place}.source")
-        if block.type == "container_upload":
-            raise by_reference(place)
-        if block.type not in _BLOCKS or (block.type in _SOURCES and not isinstance(source, Source)):
-            raise unknown_block(block, place)
-        if block.type in _SOURCES and isinstance(source, Source) and source.type not in _SOURCES[block.type]:
-            raise unknown_source(block, place)
+        _check_source(block, place)
         if isinstance(block.citations, Citations) and block.citations.enabled:
             # The server numbers the sentences, and tells the model how to name them.
             raise not_supported(f"{place}.citations")
         if isinstance(block.content, list):
-            _check_blocks(block.content, f"{place}.content", depth + 1)
+            count += _check_blocks(block.content, f"{place}.content", depth + 1)
         elif isinstance(block.content, dict):
             raise refused(f"{place}.content", "The content of a 'tool_result' must be a text or a list of blocks.")
+    return count
+
+
+def _check_source(block: Block, place: str) -> None:
+    source = block.source
+    if isinstance(source, Source) and (source.type == "file" or (source.type == "url" and block.type != "image")):
+        raise by_reference(f"{place}.source")
+    if block.type == "container_upload":
+        raise by_reference(place)
+    if block.type not in _BLOCKS or (block.type in _SOURCES and not isinstance(source, Source)):
+        raise unknown_block(block, place)
+    if not isinstance(source, Source):
+        return
+    if block.type in _SOURCES and source.type not in _SOURCES[block.type]:
+        raise unknown_source(block, place)
+    if source.type == "url":
+        check_image(source.url or "", f"{place}.source.url")
+    elif source.type == "base64":
+        check_data(source.data or "", f"{place}.source.data")
 
 
 def unknown_source(block: Block, where: str) -> EdgeError:

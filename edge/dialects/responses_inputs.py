@@ -6,7 +6,8 @@ import msgspec
 
 from edge.dialects.refusals import by_reference, not_supported, refuse_foreign, refused
 from edge.errors import EdgeError
-from edge.v1.inputs import check_limit, check_many, check_top_logprobs, decode_struct
+from edge.v1.inputs import MAX_TOOLS, Audio, check_limit, check_many, check_parts, check_top_logprobs, decode_struct
+from edge.v1.links import check_data, check_image
 from edge.v1.metadata import check_metadata
 
 LIMIT: Final = "max_output_tokens"
@@ -130,6 +131,7 @@ class Request(msgspec.Struct):
 
 _request = msgspec.json.Decoder(Request)
 _choice = msgspec.json.Decoder(str | Choice)
+_decode_audio = msgspec.json.Decoder(Audio | None).decode
 _top = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -154,9 +156,10 @@ def read_responses(body: bytes) -> tuple[Request, dict[str, msgspec.Raw]]:
             raise not_supported(name)
     if request.reasoning is not None and request.reasoning.mode not in {None, "standard"}:
         raise not_supported("reasoning.mode")
+    check_many(request.tools or (), "tools", most=MAX_TOOLS)
     _check_tools(request, top)
-    for at, item in enumerate(request.input if isinstance(request.input, list) else ()):
-        _check_item(item, at)
+    items = request.input if isinstance(request.input, list) else []
+    check_parts(sum(_check_item(item, at) for at, item in enumerate(items)), "input")
     return request, top
 
 
@@ -190,16 +193,19 @@ def unknown_choice(kind: str) -> EdgeError:
     return refused("tool_choice", f"The tool choice {kind[:64]!r} is not supported here.")
 
 
-def _check_item(item: Item, at: int) -> None:
+def _check_item(item: Item, at: int) -> int:
+    """How many parts its content has. EdgeError where one of them can't be had."""
     kind = item.type or "message"
     if kind not in _ITEMS:
         raise unknown_item(kind, at)
     if item.content is not None and item.output is not None:
         # Either is what an upstream may read, and only one of them is counted.
         raise refused(f"input[{at}]", "An item has a 'content' or an 'output'. Leave one of them out.")
-    for number, content in enumerate(contents(item, at)):
+    parts = contents(item, at)
+    for number, content in enumerate(parts):
         if content.type not in _CONTENTS:
             raise unknown_content(content, f"input[{at}].content[{number}]")
+    return len(parts)
 
 
 def unknown_item(kind: str, at: int) -> EdgeError:
@@ -225,6 +231,15 @@ def _refuse_stored(request: Request, top: dict[str, msgspec.Raw]) -> None:
             raise refused(f"input[{at}]", "Nothing is stored here: send the item itself, with its type or role.")
 
 
+def _audio(raw: msgspec.Raw) -> str:
+    """The sound, in base64; none where it can't be read, which the upstream may say."""
+    try:
+        audio = _decode_audio(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return ""
+    return (audio and audio.data) or ""
+
+
 def contents(item: Item, at: int) -> list[Content]:
     """The content of a message, or what a function gave back. EdgeError where a part of it is only referred to."""
     name = "content" if item.output is None else "output"
@@ -240,4 +255,8 @@ def contents(item: Item, at: int) -> list[Content]:
             raise by_reference(f"input[{at}].{name}[{number}].file_id")
         if content.file_url is not None:
             raise by_reference(f"input[{at}].{name}[{number}].file_url")
+        if content.image_url is not None:
+            check_image(content.image_url, f"input[{at}].{name}[{number}].image_url")
+        check_data(content.file_data or "", f"input[{at}].{name}[{number}].file_data")
+        check_data(_audio(content.input_audio), f"input[{at}].{name}[{number}].input_audio")
     return found

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.lookup.catalogue import Model
-from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, count_images, count_items
+from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, count_answers, count_images, count_items
 from kit.money import TOKENS_PER_MTOK, cost_nanos
 
 LEAST_OUTPUT_TOKENS: Final = 256
@@ -110,7 +110,7 @@ def bound_completion(inputs: CompletionInputs, model: Model, body_bytes: int) ->
     """Bounds of a completion of one or more prompts."""
     prompts = count_items(inputs.prompt, field="prompt")
     tokens, estimate = _bound_items(prompts, model, body_bytes)
-    answers = max(inputs.n or 1, inputs.best_of or 1) * prompts
+    answers = count_answers(inputs, prompts)
     return Bounds(tokens, estimate, _limit(inputs, model), answers, choices=(inputs.n or 1) * prompts)
 
 

@@ -13,6 +13,7 @@ from edge.v1.denied import refuse_denied
 from edge.v1.envelope import read_request
 from edge.v1.limiting import refused, show_limits
 from edge.v1.requests import ClientGone, read_body
+from edge.v1.values import check_values
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 
@@ -62,7 +63,9 @@ async def _count(request: Request, callers: Callers, *, rates: Rates, shown: dic
     headers = request.scope["headers"]
     caller = await callers.identify(headers)
     body = await read_body(headers, request.receive, most=most)
-    refuse_denied(read_request(body).raw)
+    fields = read_request(body).raw
+    refuse_denied(fields)
+    check_values(fields)
     asked, _ = read_messages(body, counts_only=True)
     plan, snapshot = await callers.plan_of(caller)
     model = find_model(asked.model, caller=caller, plan=plan, snapshot=snapshot)

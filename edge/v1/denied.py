@@ -1,7 +1,8 @@
 """Fields that steer the upstream proxy instead of the model: refused, so that no caller chooses where a request goes.
 
 The names are those that LiteLLM, OpenRouter, Ollama, llama.cpp, vLLM and SGLang read from a request body beside
-OpenAI's own fields, and other spellings of the output limit, which would undo the limit that money was held for.
+OpenAI's own fields, what costs more than the tokens of the answer show, and other spellings of the output limit, which
+would undo the limit that money was held for.
 
 Names are compared as Go's JSON reader (Ollama's) does, without regard to case: to it `Max_Tokens` is `max_tokens`, and
 the last of the two counts. So what we read ourselves is refused in any other spelling than its own.
@@ -55,6 +56,10 @@ _NAMES: Final = _PLACES | frozenset(
         # Other spellings of limits that the money was held for.
         "n_predict", "num_predict", "max_new_tokens", "max_output_tokens", "max_tokens_to_sample", "max_length",
         "min_tokens", "min_new_tokens", "n_cmpl", "num_ctx", "num_return_sequences", "num_beams", "use_beam_search",
+        # What a server searches, keeps in a session, or takes pictures apart with; and every token of the prompt with
+        # its rivals: it costs what is not in the tokens.
+        "web_search_options", "search_parameters", "enable_search", "web_search", "session_params",
+        "mm_processor_kwargs", "media_io_kwargs", "prompt_logprobs",
         # The server's own memory.
         "options", "keep_alive", "id_slot", "cache_prompt", "slot_id", "prompt_embeds",
     }
@@ -75,7 +80,7 @@ _READ: Final = frozenset(
     {
         "model", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n", "best_of", "messages",
         "prompt", "input", "tools", "functions", "response_format", "metadata", "instructions", "system", "store",
-        "user", "top_logprobs", "logprobs",
+        "user", "top_logprobs", "logprobs", "service_tier", "chat_template_kwargs", "tool_choice", "function_call",
     }
 )  # fmt: skip
 

@@ -15,6 +15,7 @@ from edge.errors import EdgeError
 from edge.lookup.catalogue import Model
 from edge.upstream.candidates import Candidate
 from edge.v1.bounds import Bounds, bound_chat, bound_completion, bound_embedding
+from edge.v1.content import check_content
 from edge.v1.denied import refuse_denied
 from edge.v1.envelope import Envelope, read_request
 from edge.v1.inputs import (
@@ -22,11 +23,12 @@ from edge.v1.inputs import (
     CompletionInputs,
     EmbeddingInputs,
     Inputs,
+    check_tools,
     count_described_tools,
     decode,
-    refuse_hosted_tools,
 )
 from edge.v1.metadata import check_metadata
+from edge.v1.values import check_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Endpoint:
         return able
 
 
+_CHAT_ONLY: Final = frozenset({"tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "messages"})
 _chat = msgspec.json.Decoder(ChatInputs)
 _completion = msgspec.json.Decoder(CompletionInputs)
 _embedding = msgspec.json.Decoder(EmbeddingInputs)
@@ -83,18 +86,21 @@ _embedding = msgspec.json.Decoder(EmbeddingInputs)
 def _read_chat(body: bytes) -> Question:
     envelope = _envelope(body)
     inputs = decode(_chat, body)
-    refuse_hosted_tools(inputs.tools)
+    check_tools(inputs)
+    check_content(inputs, body)
     return Question(inputs, lambda model: bound_chat(inputs, model, len(body)), envelope)
 
 
 def _read_completion(body: bytes) -> Question:
     envelope = _envelope(body)
+    _refuse_chat(envelope, "completions")
     inputs = decode(_completion, body)
     return Question(inputs, lambda model: bound_completion(inputs, model, len(body)), envelope)
 
 
 def _read_embedding(body: bytes) -> Question:
     envelope = _envelope(body)
+    _refuse_chat(envelope, "embeddings")
     inputs = decode(_embedding, body)
     return Question(inputs, lambda model: bound_embedding(inputs, model, len(body)), envelope)
 
@@ -102,8 +108,16 @@ def _read_embedding(body: bytes) -> Question:
 def _envelope(body: bytes) -> Envelope:
     envelope = read_request(body)
     refuse_denied(envelope.raw)
+    check_values(envelope.raw)
     check_metadata(envelope.raw)
     return envelope
+
+
+def _refuse_chat(envelope: Envelope, endpoint: str) -> None:
+    """LiteLLM fails on these where they have no meaning, which would count as the upstream's failure."""
+    for name, raw in envelope.raw.items():
+        if name in _CHAT_ONLY and bytes(raw) != b"null":
+            raise EdgeError("invalid_body", f"{name!r} is a field of chat completions, not of {endpoint}.", param=name)
 
 
 def _read_translated(
@@ -115,6 +129,7 @@ def _read_translated(
     """
     native = read_request(body)
     refuse_denied(name for name in native.raw if name != limit)
+    check_values(native.raw)
     inputs = check(body)
     described = count_described_tools(inputs.tools)
     envelope, most_bytes, untranslated = native, len(body), None

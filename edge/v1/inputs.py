@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 
@@ -15,8 +15,15 @@ MAX_LIMIT: Final = 2**31 - 1
 MAX_TOP_LOGPROBS: Final = 20
 """As at OpenAI: each token of an answer comes with so many others."""
 MAX_MESSAGES: Final = 10_000
+"""Of one request; its messages have no more parts than that among them either."""
+MAX_TOOLS: Final = 1000
+"""Of one request. OpenAI takes 128."""
 MAX_TEXTS: Final = 2048
 """Of one request, as at OpenAI."""
+MAX_ANSWERS_IN_ALL: Final = 2048
+"""To all prompts of one request together."""
+TokenId = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""A token's number in a vocabulary; servers fail on what does not fit their own integers."""
 _NULL: Final = msgspec.Raw(b"null")
 _FIELD = re.compile(r"\$\.([A-Za-z_]+)")
 _MISSING = re.compile(r"required field `([A-Za-z_]+)`$")
@@ -38,6 +45,13 @@ class File(msgspec.Struct):
     """A file: its bytes, or the id of one that is stored elsewhere."""
 
     file_id: str | None = None
+    file_data: str | None = None
+
+
+class Audio(msgspec.Struct):
+    """Spoken input."""
+
+    data: str | None = None
 
 
 class Part(msgspec.Struct):
@@ -49,6 +63,7 @@ class Part(msgspec.Struct):
     audio_url: Link | str | None = None
     file: File | None = None
     file_id: str | None = None
+    input_audio: Audio | None = None
 
 
 class Tool(msgspec.Struct):
@@ -102,14 +117,14 @@ class ChatInputs(Inputs, kw_only=True):
 class CompletionInputs(Inputs, kw_only=True):
     """`POST /v1/completions`."""
 
-    prompt: str | list[str | int | list[int]]
+    prompt: str | list[str | TokenId | list[TokenId]]
     logprobs: int | bool | None = None
 
 
 class EmbeddingInputs(Inputs, kw_only=True):
     """`POST /v1/embeddings`."""
 
-    input: str | list[str | int | list[int]]
+    input: str | list[str | TokenId | list[TokenId]]
 
 
 _CLIENT_TOOLS: Final = frozenset({"function", "custom"})
@@ -176,34 +191,57 @@ def _check_number(name: str, value: int | None, *, least: int, most: int) -> Non
         raise EdgeError("invalid_body", f"{name!r} must be {bound}.", param=name)
 
 
-def check_many(items: Sequence[object], field: str) -> None:
-    """EdgeError `invalid_body` where a conversation has more parts than any model takes."""
-    if len(items) > MAX_MESSAGES:
+def check_many(items: Sequence[object], field: str, *, most: int = MAX_MESSAGES) -> None:
+    """EdgeError `invalid_body` where a list has more entries than any model takes."""
+    if len(items) > most:
+        raise EdgeError("invalid_body", f"{field!r} has {len(items)} entries. Send at most {most}.", param=field)
+
+
+def check_parts(parts: int, field: str) -> None:
+    """EdgeError `invalid_body` where the contents of a conversation have more parts than any model takes."""
+    if parts > MAX_MESSAGES:
+        raise EdgeError("invalid_body", f"{field!r} has {parts} parts. Send at most {MAX_MESSAGES}.", param=field)
+
+
+def count_answers(inputs: CompletionInputs, prompts: int) -> int:
+    """How many answers are made to so many prompts. EdgeError `invalid_body` where they are too many."""
+    n, best_of = inputs.n or 1, inputs.best_of or 1
+    answers = max(n, best_of) * prompts
+    if answers > MAX_ANSWERS_IN_ALL:
         raise EdgeError(
-            "invalid_body", f"{field!r} has {len(items)} entries. Send at most {MAX_MESSAGES}.", param=field
+            "invalid_body",
+            f"{prompts} prompts would have {answers} answers. Ask for at most {MAX_ANSWERS_IN_ALL} in all.",
+            param="n" if n >= best_of else "best_of",
         )
+    return answers
 
 
-def refuse_hosted_tools(tools: msgspec.Raw) -> None:
-    """EdgeError `invalid_body` for a tool that a server would run: it costs what is not in the tokens.
+def check_tools(inputs: Inputs) -> None:
+    """EdgeError `invalid_body` for too many tools, or one that a server would run: it costs what is not in the tokens.
 
     LiteLLM connects to the servers of tools of the type `mcp`, and asks the model again with what they say.
     """
-    if bytes(tools) == b"null":
-        return
-    try:
-        found = _tools.decode(tools)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise EdgeError(
-            "invalid_body", "'tools' must be a list of objects, each with its type.", param="tools"
-        ) from None
-    for at, tool in enumerate(found or ()):
+    tools = _read_tools(inputs.tools, "tools")
+    check_many(_read_tools(inputs.functions, "functions"), "functions", most=MAX_TOOLS)
+    check_many(tools, "tools", most=MAX_TOOLS)
+    for at, tool in enumerate(tools):
         if tool.type not in _CLIENT_TOOLS:
             raise EdgeError(
                 "invalid_body",
                 f"The tool {tool.type[:64]!r} does not run here. Use tools of the type 'function'.",
                 param=f"tools[{at}].type",
             )
+
+
+def _read_tools(tools: msgspec.Raw, field: str) -> list[Tool]:
+    if bytes(tools) == b"null":
+        return []
+    try:
+        return _tools.decode(tools) or []
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise EdgeError(
+            "invalid_body", f"{field!r} must be a list of objects, each with its type.", param=field
+        ) from None
 
 
 def count_described_tools(tools: msgspec.Raw) -> int:
@@ -222,49 +260,30 @@ def count_items(items: str | list[str | int | list[int]], *, field: str) -> int:
         raise EdgeError("invalid_body", f"{field!r} has {len(items)} texts. Send at most {MAX_TEXTS}.", param=field)
     if any(type(item) is not first for item in items):
         raise EdgeError("invalid_body", f"{field!r} mixes texts and tokens. Give one kind.", param=field)
+    if first is list and not all(items):
+        raise EdgeError("invalid_body", f"{field!r} has a list without a token. Leave it out.", param=field)
     return 1 if first is int else len(items)
 
 
 def count_images(messages: list[Message]) -> tuple[int, int]:
     """Images of a conversation, and the bytes of their links, which count as images instead of as text.
 
-    EdgeError `invalid_body` for other content that is only referred to: what it costs can't be known beforehand.
+    EdgeError `invalid_body` where it has no message, or more than any model takes.
     """
     if not messages:
         raise EdgeError("invalid_body", "'messages' is empty. Give at least one message.", param="messages")
     check_many(messages, "messages")
+    check_parts(sum(len(one.content) for one in messages if isinstance(one.content, list)), "messages")
     images = link_bytes = 0
     for message in messages:
-        if message.audio is not None and message.audio.id:
-            raise _reference("audio.id")
         if not isinstance(message.content, list):
             continue
         for part in message.content:
-            if isinstance(part, str):
-                continue
-            _refuse_references(part)
-            if part.image_url is not None:
+            if isinstance(part, Part) and part.image_url is not None:
                 images += 1
                 link_bytes += len(_url(part.image_url))
     return images, link_bytes
 
 
-def _refuse_references(part: Part) -> None:
-    if part.file_id or (part.file is not None and part.file.file_id):
-        raise _reference("file_id")
-    for name in ("video_url", "audio_url"):
-        link: Link | str | None = getattr(part, name)
-        if link is not None and not _url(link).startswith("data:"):
-            raise _reference(name)
-
-
 def _url(link: Link | str) -> str:
     return link if isinstance(link, str) else link.url
-
-
-def _reference(what: str) -> EdgeError:
-    return EdgeError(
-        "invalid_body",
-        f"Content given by reference ({what}) is not supported. Send it inline, as a data: URL or base64.",
-        param="messages",
-    )

@@ -241,7 +241,7 @@ def test_fields_that_nobody_knows_pass_through() -> None:
         ),
         ({"input": [{"role": "user", "content": [{"type": "input_video"}]}]}, "input[0].content[0]"),
         (
-            {"input": [{"role": "assistant", "content": [{"type": "input_image", "image_url": "data:,"}]}]},
+            {"input": [{"role": "assistant", "content": [{"type": "input_image", "image_url": "data:image/,"}]}]},
             "input[0].content",
         ),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),

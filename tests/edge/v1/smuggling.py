@@ -78,6 +78,13 @@ async def decision(
     return response.status, code(path, text)
 
 
+async def refused_param(gateway: Gateway, path: str, data: bytes) -> str | None:
+    """The field that a refusal names; it left nothing behind."""
+    assert await decision(gateway, path, data) == (400, "invalid_body")
+    async with gateway.http.post(gateway.url + path, data=io.BytesIO(data), headers=HEADERS) as response:
+        return str((await response.json())["error"]["param"])
+
+
 def code(path: str, text: str) -> str:
     """The code of an error, whose shape must be that of its route."""
     answer = json.loads(text)

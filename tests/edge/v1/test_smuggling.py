@@ -263,7 +263,7 @@ LINKS = [
     "data:image/png;base64;length=999999999999,AAAA",
     "data:image/png;width=4294967295;height=4294967295;base64,iVBORw0KGgoAAAANSUhEUv////////8IAgAAAA==",
     "data:image/svg+xml,<!DOCTYPE x [<!ENTITY a 'aaaa'>]><svg/>",
-    "data:,",
+    "data:image/,",
     "data:image/gif;base64," + "A" * 500_000,
 ]
 
