@@ -210,12 +210,15 @@ class ResponsesNative:
 
 
 def _read_response(said: _Response, kind: str) -> _NativeChunk:
-    """What a response says; its output only where it is the whole answer: in a stream, the deltas have said it."""
+    """What a response says; its output only where it is the whole answer: in a stream, the deltas have said it.
+
+    Without an output it is no whole answer, whatever else it says.
+    """
     error = said.error
     if kind == "response.failed" and bytes(error) == b"null":
         error = msgspec.Raw(b"{}")
     chunk = _NativeChunk(model=said.model, kind=kind, usage=said.usage, error=error)
-    if kind and kind not in _LAST:
+    if kind not in _LAST and (kind or said.output is None):
         return chunk
     items = [_read_item(raw) for raw in said.output or ()]
     finish = "tool_calls" if any(item.name or item.type.endswith("_call") for item in items) else "stop"

@@ -1,6 +1,7 @@
 """What a client gets to see when an upstream refuses or fails: never its host, its credential, or its model's name."""
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import msgspec
@@ -93,11 +94,11 @@ def unreachable() -> EdgeError:
     )
 
 
-async def read_all(response: Response, most: int) -> bytes:
-    """The rest of a body. EdgeError `upstream_failed` where it is longer than `most` bytes; Broken."""
+async def read_all(read: Callable[[], Awaitable[bytes]], most: int) -> bytes:
+    """All that `read` gives, up to its end. EdgeError `upstream_failed` where that is longer than `most` bytes."""
     pieces = []
     size = 0
-    while piece := await response.read():
+    while piece := await read():
         size += len(piece)
         if size > most:
             raise upstream_failed("The model's server sent an answer without end.")

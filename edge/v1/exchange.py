@@ -91,6 +91,8 @@ class Exchange:
         """What the upstream last said was used."""
         self.finished: set[int] = set()
         """Answers whose finish reason has come."""
+        self.told = False
+        """Whether something of an answer stands in what the client gets."""
         self.started_s = started_s
         self.heard_from = False
         """Whether the upstream has begun to answer."""
@@ -159,8 +161,13 @@ class Exchange:
         self.forwarded = True
 
     def note_failed(self) -> None:
-        """Notes that the present try came to nothing: whoever leaves before the next one is on its way pays nothing."""
+        """Notes that the present try came to nothing: whoever leaves before the next one is on its way pays nothing.
+
+        Nor does anything count that the upstream said before it failed.
+        """
         self.forwarded = self.heard_from = False
+        self.usage, self.counter, self.finished = None, Counter(), set()
+        self.record.finish_reason, self.first_token_s = "", None
 
     def heard(self, now_s: float) -> None:
         """Notes that the upstream said something."""

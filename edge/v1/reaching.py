@@ -1,17 +1,19 @@
 """Finds a candidate that answers: one after the other, until an answer has begun or there is nobody left.
 
-Another one is tried only while nothing of an answer has come: after a connection that failed or broke, a silence, or an
-error status, and within the fleet's budget of retries. The request's own faults are nobody else's to judge.
+Another one is tried only while nothing of an answer has come: after a connection that failed or broke, a silence, an
+error status, or a 200 with something else than an answer, and within the fleet's budget of retries. A whole answer has
+begun when all of it is there and good. The request's own faults are nobody else's to judge.
 """
 
 import asyncio
 import time
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from edge.errors import EdgeError
-from edge.lookup.catalogue import Route
 from edge.money.records import Attempt
 from edge.upstream.candidates import Candidate
 from edge.upstream.client import Client, Response, UpstreamError
@@ -28,9 +30,14 @@ from edge.upstream.fleet import Fleet
 from edge.upstream.looks import Looks
 from edge.upstream.slots import MovedOn
 from edge.upstream.visits import Outcome, Retry, Visit, pause_s
-from edge.v1.exchange import Exchange, Outgoing
+from edge.v1.billing import Ending
+from edge.v1.exchange import Cause, Exchange, Interrupted, Outgoing
+from edge.v1.judging import MAX_ANSWER_BYTES, judge_piece, judge_whole
+from edge.v1.sse import EventReader
 
 _MAX_ERROR_BYTES: Final = 64 * 1024
+_MAX_SILENT_BYTES: Final = 64 * 1024
+"""What comes before the answer and says nothing, comments for the most part, is kept up to here, else dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +49,20 @@ class Upstreams:
     looks: Looks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reached:
-    """Who answers: the request as it was sent, the visit, which must be left, and the answer from its head on."""
+    """Who answers: the request as it was sent, the visit, which must be left, and the answer as far as it has come."""
 
     outgoing: Outgoing
     visit: Visit
     response: Response
-    first: bytes
-    """Of a stream, what has come of it already; the client has its head. Empty where it is not streamed."""
+    attempt: Attempt
+    """As it is noted where this one does not fail."""
+    reader: EventReader = field(default_factory=EventReader)
+    out: list[bytes] = field(default_factory=list)
+    """Of a stream, what the client is to get of it already; it has the head. Empty where it is not streamed."""
+    ending: Ending | None = None
+    """How it ended: always of a whole answer, and of a stream where all of it has come."""
 
 
 class _Failed(Exception):
@@ -89,10 +101,11 @@ async def reach(exchange: Exchange, upstreams: Upstreams) -> Reached:
                 exchange.note_failed()
                 if isinstance(failed.error, MovedOn):
                     tried.remove(candidate)  # It is still better than none.
-                _note(exchange, candidate, status=failed.status, error_code=failed.error.code, begun_s=begun_s)
+                tried_s = time.monotonic() - begun_s
+                _note(exchange, _attempt(candidate, failed.status, error_code=failed.error.code, lasted_s=tried_s))
             else:
                 if failed is not None:
-                    _note(exchange, candidate, status=reached.response.status, error_code="", begun_s=begun_s)
+                    _note(exchange, reached.attempt)
                 return reached
     finally:
         if retry is not None:
@@ -114,15 +127,16 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
     except EdgeError as error:
         raise _Failed(error, None) from error
     try:
+        begun_s = time.monotonic()
         outgoing = exchange.plan.prepare(candidate)
         exchange.begin(outgoing)
         response = await _ask(exchange, outgoing, upstreams.client)
         visit.answered(time.monotonic())
         upstreams.looks.note_answer(candidate.route)
-        first = b""
-        if exchange.plan.streamed:
-            waits = any(one.model is not candidate.model for one in exchange.plan.candidates if one not in tried)
-            first = await _first_piece(exchange, response, candidate.route, head_waits=waits)
+        attempt = _attempt(candidate, response.status, error_code="", lasted_s=time.monotonic() - begun_s)
+        reached = Reached(outgoing, visit, response, attempt)
+        waits = any(one.model is not candidate.model for one in exchange.plan.candidates if one not in tried)
+        reached.ending = await _hear(exchange, reached, head_waits=waits)
         exchange.heard(asyncio.get_running_loop().time())
     except _Failed as failed:
         visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
@@ -130,7 +144,7 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
     except BaseException:
         visit.leave(Outcome.NEUTRAL)
         raise
-    return Reached(outgoing, visit, response, first)
+    return reached
 
 
 async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Response:
@@ -160,36 +174,60 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
         exchange.asked = None
 
 
-async def _first_piece(exchange: Exchange, response: Response, route: Route, *, head_waits: bool) -> bytes:
-    """The first piece of a stream: one that breaks off or falls silent before it has given nothing to anybody.
-
-    The client's head waits for it where another model may answer yet, since it names the one that does.
-    """
+async def _hear(exchange: Exchange, reached: Reached, *, head_waits: bool) -> Ending | None:
+    """Waits until the answer has begun; its Ending where all of it has come. _Failed where there is none."""
     try:
-        if not response.header("content-type").startswith("text/event-stream"):
-            raise _Failed(
-                upstream_failed("The model's server did not answer with a stream."), Outcome.FAILURE, status=200
-            )
-        if not head_waits:
-            await exchange.reply.start_stream()
-        async with asyncio.timeout(route.idle_timeout_s):
-            piece = await exchange.wait(response.read())
-        if not piece:
-            raise _Failed(
-                upstream_failed("The model's server broke off before its answer."), Outcome.FAILURE, status=200
-            )
-        if head_waits:
-            await exchange.reply.start_stream()
-    except TimeoutError:
-        response.release()
-        raise _Failed(upstream_timeout(), Outcome.FAILURE, status=200) from None
+        if exchange.plan.streamed:
+            return await _begin_stream(exchange, reached, head_waits=head_waits)
+        body = await read_all(lambda: _read(exchange, reached), MAX_ANSWER_BYTES)
+        return judge_whole(exchange, reached.outgoing, body)
+    except EdgeError as error:
+        failure = error
     except UpstreamError as error:
-        response.release()
-        raise _Failed(from_failure(error), Outcome.FAILURE, status=200) from error
+        failure = from_failure(error)
+    except TimeoutError:
+        failure = upstream_timeout()
+    except Interrupted as interrupted:
+        if interrupted.cause is not Cause.TIMEOUT:
+            reached.response.release()
+            raise
+        failure = upstream_timeout()
     except BaseException:
-        response.release()
+        reached.response.release()
         raise
-    return piece
+    reached.response.release()
+    raise _Failed(failure, Outcome.FAILURE, status=reached.response.status)
+
+
+async def _read(exchange: Exchange, reached: Reached) -> bytes:
+    """The next piece of the answer. TimeoutError after too long a silence."""
+    async with asyncio.timeout(reached.outgoing.candidate.route.idle_timeout_s):
+        return await exchange.wait(reached.response.read())
+
+
+async def _begin_stream(exchange: Exchange, reached: Reached, *, head_waits: bool) -> Ending | None:
+    """The pieces of a stream up to the first with something of an answer: without one, nobody was given anything.
+
+    The client's head waits for it where another model may answer yet, since it names the one that does. Comments and
+    the like wait too: they keep the upstream's time, and the client gets ours.
+    """
+    if not reached.response.header("content-type").lower().startswith("text/event-stream"):
+        raise upstream_failed("The model's server did not answer with a stream.")
+    if not head_waits:
+        await exchange.reply.start_stream()
+    out, ending, silent_bytes = reached.out, None, 0
+    while not exchange.told and ending is None:
+        if silent_bytes > _MAX_SILENT_BYTES:
+            out.clear()
+            silent_bytes = 0
+        known = len(out)
+        piece = await _read(exchange, reached)
+        ending = judge_piece(exchange, reached.outgoing, reached.reader, piece=piece, out=out)
+        silent_bytes += sum(map(len, out[known:]))
+    if ending is not None and ending.error is not None and not exchange.told:
+        raise ending.error
+    await exchange.reply.start_stream()
+    return ending
 
 
 async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -> Exception:
@@ -197,7 +235,7 @@ async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -
     exchange.note_failed()
     try:
         async with asyncio.timeout(outgoing.candidate.route.idle_timeout_s):
-            body = await exchange.wait(read_all(response, _MAX_ERROR_BYTES))
+            body = await exchange.wait(read_all(response.read, _MAX_ERROR_BYTES))
     except (UpstreamError, EdgeError, TimeoutError):
         body = b""
     finally:
@@ -212,12 +250,22 @@ async def _refusal(exchange: Exchange, outgoing: Outgoing, response: Response) -
     return _Failed(error, Outcome.FAILURE if status >= 500 or status == 408 else Outcome.NEUTRAL, status=status)
 
 
-def _note(exchange: Exchange, candidate: Candidate, *, status: int, error_code: str, begun_s: float) -> None:
-    tried = Attempt(
+def _attempt(candidate: Candidate, status: int, *, error_code: str, lasted_s: float) -> Attempt:
+    return Attempt(
         upstream_name=candidate.upstream.name,
         upstream_model=candidate.route.upstream_model,
         http_status=status,
         error_code=error_code,
-        duration_ms=max(0, round((time.monotonic() - begun_s) * 1000)),
+        duration_ms=max(0, round(lasted_s * 1000)),
     )
-    exchange.record.attempts = (*exchange.record.attempts, tried)
+
+
+def _note(exchange: Exchange, attempt: Attempt) -> None:
+    exchange.record.attempts = (*exchange.record.attempts, attempt)
+
+
+def note_broken(exchange: Exchange, attempt: Attempt, error_code: str) -> None:
+    """Notes that the upstream that had begun to answer failed after all, whether its attempt is listed yet or not."""
+    record = exchange.record
+    others = tuple(one for one in record.attempts if one is not attempt)
+    record.attempts = (*others, msgspec.structs.replace(attempt, error_code=error_code))

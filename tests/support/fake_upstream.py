@@ -38,6 +38,7 @@ class Script:
     """Sent as it is in the place of an answer."""
     piece_bytes: int | None = None
     """Sends the body in pieces of so many bytes, each by itself."""
+    between_pieces_s: float = 0.001
     hang_after_body: bool = False
     """Never says that the body is over."""
     headers: dict[str, str] = field(default_factory=dict)
@@ -328,7 +329,7 @@ class Answer:
         for at in range(0, len(body), size):
             await self._write(body[at : at + size])
             # The gateway is to see each piece by itself.
-            await asyncio.sleep(0.001 if self.script.piece_bytes else 0)
+            await asyncio.sleep(self.script.between_pieces_s if self.script.piece_bytes else 0)
         if self.script.hang_after_body:
             await asyncio.sleep(3600)
 

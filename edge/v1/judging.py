@@ -1,0 +1,117 @@
+"""Judges what an upstream sends with its 200: an answer, whole or piece by piece, or a failure in the place of one."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from edge.errors import EdgeError
+from edge.money.records import Status
+from edge.upstream.failures import hide, read_error, upstream_failed
+from edge.v1.answers import Chunk
+from edge.v1.billing import Ending
+from edge.v1.exchange import Exchange, Outgoing
+from edge.v1.sse import Event, EventReader, EventTooLong
+
+MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
+"""A whole answer beyond this is nonsense (the largest real ones are lists of embeddings)."""
+SLACK_TOKENS: Final = 20
+"""Past twice the output bound and this many tokens an answer is cut: its upstream ignores the limit."""
+
+
+def judge_whole(exchange: Exchange, outgoing: Outgoing, body: bytes) -> Ending:
+    """What a whole answer comes to. EdgeError where it is none; then nothing of it was counted."""
+    chunk = _read(exchange, outgoing, body)
+    if outgoing.bounds.choices and not chunk.choices:
+        raise upstream_failed("The model's server sent an answer without choices.")
+    last = outgoing.translator.whole(body, chunk)
+    _take(exchange, chunk)
+    return Ending(Status.SUCCESS, last=last)
+
+
+def judge_piece(
+    exchange: Exchange, outgoing: Outgoing, reader: EventReader, *, piece: bytes, out: list[bytes]
+) -> Ending | None:
+    """The Ending where a piece ends the stream (an empty one always does); what the client gets of it goes to `out`."""
+    try:
+        ending = _digest(exchange, outgoing, _split(reader, piece), out)
+    except EdgeError as error:
+        # What came before it is delivered, and a complete answer is one, whatever follows.
+        return Ending(Status.SUCCESS) if exchange.is_finished else Ending(Status.ERROR, error=error)
+    if ending is not None or piece:
+        return ending
+    if exchange.is_finished:
+        return Ending(Status.SUCCESS)
+    where = "in the middle of" if exchange.told else "before"
+    return Ending(Status.ERROR, error=upstream_failed(f"The model's server broke off {where} its answer."))
+
+
+def _split(reader: EventReader, piece: bytes) -> Sequence[Event]:
+    try:
+        return reader.feed(piece) if piece else reader.rest()
+    except EventTooLong:
+        raise upstream_failed("The model's server sent an event without end.") from None
+
+
+def _digest(exchange: Exchange, outgoing: Outgoing, events: Sequence[Event], out: list[bytes]) -> Ending | None:
+    translator = outgoing.translator
+    most = 2 * outgoing.bounds.output_tokens + SLACK_TOKENS
+    for event in events:
+        if not event.data or event.name == "ping":
+            if event.data is None and not event.is_silent:
+                raise upstream_failed("The model's server did not answer with a stream.")
+            out.append(event.raw)
+            continue
+        if event.data.strip() == b"[DONE]":
+            return _done(exchange)
+        if event.name == "error":
+            raise _failure(exchange, outgoing, event.data)
+        chunk = _read(exchange, outgoing, event.data)
+        _take(exchange, chunk)
+        told = translator.event(event, chunk)
+        if told:
+            exchange.told = True
+            out.append(told)
+        if exchange.counter.output_tokens > most:
+            exchange.record.finish_reason = "length"
+            unfinished = [index for index in range(outgoing.bounds.choices) if index not in exchange.finished]
+            return Ending(Status.SUCCESS, last=translator.cut(chunk, unfinished))
+        if translator.over:
+            return _done(exchange)
+    return None
+
+
+def _read(exchange: Exchange, outgoing: Outgoing, data: bytes) -> Chunk:
+    try:
+        chunk = outgoing.translator.read(data)
+    except ValueError:
+        raise upstream_failed("The model's server did not answer with JSON.") from None
+    if chunk.has_error:
+        raise _failure(exchange, outgoing, b'{"error":' + bytes(chunk.error) + b"}")
+    return chunk
+
+
+def _failure(exchange: Exchange, outgoing: Outgoing, data: bytes) -> EdgeError:
+    """What an upstream says instead of an answer."""
+    said = read_error(data).message or ""
+    text = hide(said, outgoing.target, exchange.record.model_public_name)
+    return upstream_failed(f"The model's server failed{': ' + text.rstrip('.') if text else ''}.")
+
+
+def _done(exchange: Exchange) -> Ending:
+    """The end that the upstream has named; without an answer before it that is a failure, as for a whole answer."""
+    if not exchange.finished and not exchange.counter.output_tokens:
+        raise upstream_failed("The model's server sent an answer without choices.")
+    return Ending(Status.SUCCESS)
+
+
+def _take(exchange: Exchange, chunk: Chunk) -> None:
+    """Counts what a chunk says."""
+    if chunk.has_usage:
+        exchange.usage = chunk.usage
+    for choice in chunk.choices or ():
+        exchange.counter.add(choice)
+        if choice.finish_reason is not None:
+            exchange.finished.add(choice.index)
+            exchange.record.finish_reason = exchange.record.finish_reason or choice.finish_reason[:64]
+    if exchange.plan.streamed and exchange.first_token_s is None and exchange.counter.output_tokens:
+        exchange.first_token_s = asyncio.get_running_loop().time()
