@@ -35,11 +35,11 @@ FLAGS = (
 
 
 @contextmanager
-def started() -> Iterator[Browser]:
-    """A Chromium without a window."""
+def started(*flags: str) -> Iterator[Browser]:
+    """A Chromium without a window, with more flags than FLAGS where they are given."""
     found = executable()
     with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=found, args=list(FLAGS), env=environment(found))
+        yield playwright.chromium.launch(executable_path=found, args=[*FLAGS, *flags], env=environment(found))
 
 
 def executable() -> Path:

@@ -11,14 +11,14 @@ MODEL = "privaterouter/fast"
 """Is served by the upstream of the tests."""
 
 
-def sign_in(page: Page, someone: Customer) -> Page:
-    """The same page, with the session of somebody who has signed up over the API."""
+def sign_in(page: Page, someone: Customer, *, origin: str = "") -> Page:
+    """The same page, with the session of somebody who has signed up over the API; `origin`: not the dashboard's own."""
     page.context.add_cookies(
         [
             {
                 "name": "pr_session",
                 "value": someone.http.cookies["pr_session"],
-                "url": someone.stack.places.dashboard_url,
+                "url": origin or someone.stack.places.dashboard_url,
                 "httpOnly": True,
                 "sameSite": "Lax",
             }

@@ -19,12 +19,13 @@ from kit.money import cost_nanos, parse_usd
 from kit.timestamps import to_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
 from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceStub
-from tests.support.customers import Customer, customer
+from tests.support.customers import Customer
 from tests.support.stack import RunningStack
 from tests.support.waiting import eventually
 
 DAYS = 35
 SERVICE = pb.DESCRIPTOR.services_by_name["UsageService"]
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/153.0.0.0 Safari/537.36"
 WORKER = "0190a000-0000-7000-8000-000000000001"
 FAST, PRO, CODE, REASON, EMBED = (
     f"privaterouter/{name}" for name in ("fast", "qwen-pro", "deepseek-code", "deepseek-reason", "embed")
@@ -75,25 +76,25 @@ SHOP = Team(
     name="Web shop",
     plan="developer",
     top_ups=(25, 50),
-    calls_a_day=42,
+    calls_a_day=240,
     since=DAYS,
     models={FAST: 5, PRO: 4, CODE: 3, REASON: 2, EMBED: 2},
     keys={
         "Product search": {"monthly_limit_usd": "40"},
         "Support assistant": {"monthly_limit_usd": "25", "rpm_limit": 60},
-        "Nightly summaries": {"monthly_limit_usd": "5", "allowed_models": [FAST, PRO, CODE, REASON, EMBED]},
+        "Nightly summaries": {"monthly_limit_usd": "10", "allowed_models": [FAST, PRO, CODE, REASON, EMBED]},
     },
 )
 TEAMS = (
     SHOP,
-    Team(name="Research", plan="team", top_ups=(100,), calls_a_day=26, since=33, models={REASON: 4, PRO: 3}),
-    Team(name="Mobile app", plan="developer", top_ups=(50,), calls_a_day=22, since=30, models={FAST: 5, EMBED: 2}),
-    Team(name="Data platform", plan="pro", top_ups=(25, 10), calls_a_day=16, since=27, models={CODE: 4, EMBED: 3}),
-    Team(name="Help desk", plan="starter", top_ups=(25,), calls_a_day=12, since=21, models={FAST: 3}),
-    Team(name="Translation", plan="starter", top_ups=(10,), calls_a_day=9, since=16, models={FAST: 2}),
-    Team(name="Internal tools", plan="free", calls_a_day=4, since=11, models={FAST: 1}),
-    Team(name="Onboarding", plan="free", top_ups=(10,), calls_a_day=3, since=6, models={FAST: 1}),
-    Team(name="Trial", plan="free", calls_a_day=1, since=2, models={FAST: 1}),
+    Team(name="Research", plan="team", top_ups=(100,), calls_a_day=150, since=33, models={REASON: 4, PRO: 3}),
+    Team(name="Mobile app", plan="developer", top_ups=(50,), calls_a_day=130, since=30, models={FAST: 5, EMBED: 2}),
+    Team(name="Data platform", plan="pro", top_ups=(25, 10), calls_a_day=80, since=27, models={CODE: 4, EMBED: 3}),
+    Team(name="Help desk", plan="starter", top_ups=(25,), calls_a_day=60, since=21, models={FAST: 3}),
+    Team(name="Translation", plan="starter", top_ups=(10,), calls_a_day=40, since=16, models={FAST: 2}),
+    Team(name="Internal tools", plan="free", calls_a_day=12, since=11, models={FAST: 1}),
+    Team(name="Onboarding", plan="free", top_ups=(10,), calls_a_day=20, since=6, models={FAST: 1}),
+    Team(name="Trial", plan="free", calls_a_day=6, since=2, models={FAST: 1}),
 )
 
 
@@ -120,7 +121,12 @@ class Offer:
 @contextmanager
 def company(stack: RunningStack) -> Iterator[tuple[Customer, Customer]]:
     """All of that on an empty stack; the team `SHOP`, and an operator."""
-    with customer(stack) as operator, httpx.Client(base_url=stack.places.api_url, timeout=60) as http:
+    browser = {"user-agent": BROWSER}
+    with (
+        httpx.Client(base_url=stack.places.api_url, timeout=60, headers=browser) as desk,
+        httpx.Client(base_url=stack.places.api_url, timeout=60, headers=browser) as http,
+    ):
+        operator = Customer(stack, desk, email="operations@example.com")
         promoted = stack.command("admin", "create-admin", "--email", operator.email, "--existing")
         assert promoted.returncode == 0, promoted.stderr
         _done(operator.http.patch("/api/auth/me", json={"name": "Operations"}))
@@ -147,8 +153,8 @@ def _equipped(someone: Customer, team: Team, operator: Customer) -> Member:
     for name, limits in team.keys.items():
         someone.new_key(name=name, **limits)
     _done(someone.http.delete(f"/api/keys/{first}"))
-    keys = tuple(key["id"] for key in someone.all_of("/api/keys") if key["name"] in team.keys)
-    return Member(team=team, account_id=someone.account_id, key_ids=keys)
+    ids = {key["name"]: key["id"] for key in someone.all_of("/api/keys")}
+    return Member(team=team, account_id=someone.account_id, key_ids=tuple(ids[name] for name in team.keys))
 
 
 def _administer(operator: Customer, members: Sequence[Member]) -> None:
@@ -170,7 +176,7 @@ def _offer(operator: Customer, model: str) -> Offer:
         version_id=price["version_id"],
         input_nanos=parse_usd(price["input_usd_per_mtok"]),
         output_nanos=parse_usd(price["output_usd_per_mtok"]),
-        upstream=route["upstream"],
+        upstream=route["upstream_name"],
         upstream_model=route["upstream_model"],
     )
 
@@ -182,7 +188,7 @@ def _calls(member: Member, offers: dict[str, Offer], *, rng: random.Random, now:
         midnight = (now - timedelta(days=days_ago)).replace(hour=0, minute=0, second=0, microsecond=0)
         pace = (0.35 if midnight.weekday() > 4 else 1.0) * (1.3 - 0.02 * days_ago) * rng.uniform(0.75, 1.25)
         for _ in range(max(1, round(team.calls_a_day * pace))):
-            start = midnight + timedelta(hours=rng.triangular(5, 22, 14))
+            start = midnight + timedelta(hours=rng.triangular(0, 24, 13))
             if start < now - timedelta(minutes=2):
                 model = rng.choices(list(team.models), list(team.models.values()))[0]
                 yield _call(member, model, offers[model], start, rng=rng)
@@ -190,13 +196,14 @@ def _calls(member: Member, offers: dict[str, Offer], *, rng: random.Random, now:
 
 def _call(member: Member, model: str, offer: Offer, start: datetime, *, rng: random.Random) -> pb.UsageRecord:
     embeds = model == EMBED
-    prompt = min(int(rng.lognormvariate(math.log(5_200), 0.7)), 24_000)
+    prompt = min(int(rng.lognormvariate(math.log(7_500), 0.7)), 7_400 if model in (FAST, EMBED) else 28_000)
     output = 0 if embeds else min(int(rng.lognormvariate(math.log(620), 0.8)), 6_000)
     record = pb.UsageRecord(
         request_id=str(uuid7(int(start.timestamp()) * 10**9, os.urandom)),
         worker_id=WORKER,
         account_id=member.account_id,
-        api_key_id=rng.choice(member.key_ids),
+        # Each key is used half as much as the one before it.
+        api_key_id=rng.choices(member.key_ids, [0.5**number for number in range(len(member.key_ids))])[0],
         model_public_name=model,
         upstream_name=offer.upstream,
         upstream_model=offer.upstream_model,
@@ -255,7 +262,7 @@ async def _lived(
 
 async def _joined(database: "asyncpg.Connection[asyncpg.Record]", member: Member, *, now: datetime) -> None:
     """Date a team's sign-up and its credits back, these evenly over its time."""
-    joined = now - timedelta(days=member.team.since, hours=3)
+    joined = now - timedelta(days=member.team.since, minutes=37 * len(member.team.name))
     for statement in JOINED_IN_TIME.strip().splitlines():
         await database.execute(statement, member.account_id, joined)
     credited = await database.fetch(

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Page
 
@@ -15,9 +16,11 @@ from tests.browser import chromium, sample
 from tests.browser.looks import Scheme
 from tests.browser.people import sign_in
 from tests.support.customers import Customer
-from tests.support.stack import running_stack
+from tests.support.stack import RunningStack, running_stack
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
+ORIGIN = "http://localhost:3000"
+"""What examples on the pages show as the address, whatever port is free."""
 SETTLED = """() => document.fonts.status === "loaded"
     && !document.querySelector("[aria-busy=true], .mantine-Skeleton-root, .mantine-Loader-root")"""
 
@@ -30,6 +33,8 @@ class Picture:
     path: str
     who: str = "team"
     phone: bool = False
+    ask: str = ""
+    """A message to send on the page, which is shown with its answer."""
 
 
 PICTURES = (
@@ -37,7 +42,6 @@ PICTURES = (
     Picture("login", "/login", "nobody"),
     Picture("dashboard", "/dashboard", phone=True),
     Picture("keys", "/keys", phone=True),
-    Picture("playground", "/playground", phone=True),
     Picture("usage", "/usage", phone=True),
     Picture("billing", "/billing", phone=True),
     Picture("models", "/models"),
@@ -51,6 +55,8 @@ PICTURES = (
     Picture("admin-upstreams", "/admin/upstreams", "operator"),
     Picture("admin-ledger", "/admin/ledger", "operator"),
     Picture("admin-audit", "/admin/audit", "operator"),
+    # The last one, as its call would be the latest on the other pages.
+    Picture("playground", "/playground", phone=True, ask="Write one sentence about the sea."),
 )
 
 
@@ -62,7 +68,7 @@ def main(names: Sequence[str]) -> None:
         tempfile.TemporaryDirectory(prefix="privaterouter-screenshots-") as directory,
         running_stack(Path(directory) / "home") as stack,
         sample.company(stack) as (team, operator),
-        chromium.started() as browser,
+        chromium.started(_flag(stack)) as browser,
     ):
         people = {"team": team, "operator": operator}
         for picture in wanted:
@@ -73,9 +79,8 @@ def main(names: Sequence[str]) -> None:
 
 
 def _take(browser: Browser, picture: Picture, people: dict[str, Customer], *, scheme: Scheme, phone: bool) -> None:
-    team = people["team"]
     context = browser.new_context(
-        base_url=team.stack.places.dashboard_url,
+        base_url=ORIGIN,
         viewport={"width": 390, "height": 844} if phone else {"width": 1280, "height": 800},
         color_scheme=scheme,
         has_touch=phone,
@@ -86,12 +91,27 @@ def _take(browser: Browser, picture: Picture, people: dict[str, Customer], *, sc
     )
     page = context.new_page()
     if who := people.get(picture.who):
-        sign_in(page, who)
-    page.goto(picture.path.format(team=team.account_id))
+        sign_in(page, who, origin=ORIGIN)
+    page.goto(picture.path.format(team=people["team"].account_id))
+    if picture.ask:
+        _ask(page, picture.ask)
     _settle(page)
     file = IMAGES / f"{picture.name}-{scheme}{'-phone' if phone else ''}.png"
     page.screenshot(path=file, animations="disabled", caret="hide")
     context.close()
+
+
+def _flag(stack: RunningStack) -> str:
+    """Let ORIGIN be the dashboard of the stack."""
+    return f"--host-resolver-rules=MAP {urlsplit(ORIGIN).netloc} {urlsplit(stack.places.dashboard_url).netloc}"
+
+
+def _ask(page: Page, text: str) -> None:
+    message = page.get_by_role("textbox", name="Message", exact=True)
+    message.fill(text)
+    message.press("Enter")
+    # Only what was answered and charged has a link to its call.
+    page.get_by_role("article").get_by_role("link").wait_for()
 
 
 def _settle(page: Page) -> None:
