@@ -2,18 +2,25 @@ import { AnchorLink } from "@/components/links";
 import { Button, PasswordInput, Stack, Text, TextInput } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useRouter, useSearch } from "@tanstack/react-router";
+import { useQuery } from "@tanstack/react-query";
+import { plans } from "@/api/account";
 import { ApiError, messageOf } from "@/api/errors";
 import { useSignUp } from "@/api/session";
 import { PasswordRules } from "@/components/PasswordRules";
 import { passwordProblem } from "@/format/password";
+import { formatUsd } from "@/format/money";
 import { Front } from "@/shell/Front";
 import { useTitle } from "@/shell/title";
+
+/** The plan that everybody begins on. */
+const FIRST_PLAN = "free";
 
 export default function SignUp() {
   useTitle("Sign up");
   const { next } = useSearch({ from: "/front/signup" });
   const router = useRouter();
   const signUp = useSignUp();
+  const credit = useQuery(plans).data?.find((plan) => plan.id === FIRST_PLAN)?.included_credits_usd;
   const form = useForm({
     initialValues: { name: "", email: "", password: "" },
     validate: {
@@ -43,7 +50,8 @@ export default function SignUp() {
       title="Create your account"
       subtitle={
         <>
-          You start with $1.00 of credit, no card needed. Already have an account?{" "}
+          You start with {credit ? `${formatUsd(credit)} of credit` : "credit to try it"}, no card needed. Already have
+          an account?{" "}
           <AnchorLink to="/login" search={next ? { next } : {}} inherit>
             Log in
           </AnchorLink>

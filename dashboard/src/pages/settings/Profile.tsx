@@ -32,7 +32,7 @@ export function Profile() {
         <Stack gap="sm" maw={420}>
           <TextInput
             label="E-mail"
-            description="You log in with it. Only an operator can change it."
+            description="You log in with it. It stays what it is."
             value={user.email}
             readOnly
             variant="filled"
