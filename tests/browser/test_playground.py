@@ -12,6 +12,7 @@ from tests.browser.looks import OpenPage, Scheme, assert_accessible, assert_fits
 from tests.browser.people import MODEL, sign_in
 from tests.browser.troubles import Troubles
 from tests.support.customers import Customer
+from tests.support.stack import until
 
 ASKED = "**/api/playground/chat/completions?*"
 EVIL = "acme/<img src=x onerror=alert(1)>"
@@ -227,8 +228,12 @@ def test_two_models_answer_side_by_side_each_with_its_own_figures(signed_in: Pag
     assert (left[0] < right[0], left[1]) == (True, right[1])
     assert len(calls(alice)) == 2
     signed_in.set_viewport_size({"width": 390, "height": 844})
-    above, below = (corner(answers(signed_in).nth(index)) for index in (0, 1))
-    assert (above[0], above[1] < below[1]) == (below[0], True)
+
+    def stacked() -> bool:
+        above, below = (corner(answers(signed_in).nth(index)) for index in (0, 1))
+        return above[0] == below[0] and above[1] < below[1]
+
+    until(stacked, what=lambda: "the answers do not stand below each other")
 
 
 def test_the_code_makes_the_very_same_call(signed_in: Page, upstream: str, alice: Customer, mood: SetMood) -> None:

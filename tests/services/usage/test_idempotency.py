@@ -10,7 +10,7 @@ import pytest
 from kit.errors import RemoteError
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import idempotency
-from tests.services.usage.conftest import Usage, make_id
+from tests.services.usage.conftest import RECOUNT, RECOUNT_MODELS, Usage, make_id
 from tests.support.waiting import eventually
 
 BODY = sha256(b"a body").digest()
@@ -118,11 +118,8 @@ async def test_what_is_presumed_of_a_lost_edge_may_still_cost_something(usage: U
         "UPDATE usage.usage_records SET status = 'interrupted', cost_nanos = 0, revision = 1, presumed = true,"
         " record_time = now()"
     )
-    await usage.admin.execute(
-        "INSERT INTO usage.usage_daily SELECT account_id, (start_time AT TIME ZONE 'UTC')::date, model_public_name,"
-        " api_key_id, 1, 1, input_tokens, 0, 0 FROM usage.usage_records"
-    )
-    await usage.admin.execute("SELECT usage.sum_up_day((start_time AT TIME ZONE 'UTC')::date) FROM usage.usage_records")
+    await usage.admin.execute(f"INSERT INTO usage.usage_daily {RECOUNT}")
+    await usage.admin.execute(f"INSERT INTO usage.model_daily {RECOUNT_MODELS}")
     assert await told(usage) == "ENDED"
 
 
