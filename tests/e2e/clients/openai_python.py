@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from openai import LengthFinishReasonError, OpenAI
+import openai
+from openai import OpenAI
 from openai.types import CompletionUsage
 from openai.types.chat import ChatCompletion
 from openai.types.responses import ResponseUsage
@@ -56,7 +57,7 @@ def chat() -> None:
         final: ChatCompletion
         try:
             final = stream.get_final_completion()
-        except LengthFinishReasonError as cut:
+        except openai.LengthFinishReasonError as cut:
             # The model says what it likes, and the limit is short.
             final = cut.completion
     assert "".join(text) == final.choices[0].message.content
