@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from edge.etags import matches
 from kit.logs import get_logger
 
 POLICY: Final = (
@@ -64,7 +65,7 @@ class File:
         # Two codings of a file are two representations, which must not share a strong ETag.
         etag = f'"{self.etag}-{coding}"'
         headers = {**self.headers, "etag": etag, "vary": "accept-encoding"}
-        if status == 200 and _has(request.get("if-none-match", ""), etag):
+        if status == 200 and matches(request.get("if-none-match", ""), etag):
             return Response(status_code=304, headers=headers)
         body = self.bodies[coding]
         headers["content-length"] = str(len(body))
@@ -137,7 +138,3 @@ def _coding(accepted: str, bodies: Mapping[str, bytes]) -> str:
         if not _REFUSED.fullmatch(weight):
             offered.add(name.strip().lower())
     return next((coding for coding in CODINGS if coding in offered and coding in bodies), "identity")
-
-
-def _has(if_none_match: str, etag: str) -> bool:
-    return any(each.strip().removeprefix("W/") in ("*", etag) for each in if_none_match.split(","))

@@ -46,13 +46,13 @@ def _tag(start: Message, body: Message, *, wanted: str | None) -> Message:
     headers["etag"] = tag
     headers.setdefault("cache-control", REVALIDATED)
     start["headers"] = headers.raw
-    if wanted is None or not _matches(wanted, tag):
+    if wanted is None or not matches(wanted, tag):
         return body
     del headers["content-type"], headers["content-length"]
     start["status"], start["headers"] = 304, headers.raw
     return {"type": "http.response.body", "body": b""}
 
 
-def _matches(wanted: str, tag: str) -> bool:
-    """Weakly, as If-None-Match compares: a proxy that compresses weakens tags."""
+def matches(wanted: str, tag: str) -> bool:
+    """Whether an If-None-Match names the tag; weakly, as it compares: a proxy that compresses weakens tags."""
     return wanted.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in wanted.split(",")]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.api import billing_csv
 from edge.api.csv_text import csv_answer
 from edge.api.session import SignedIn
-from edge.api.wire import Body, JsonRoute, Moment, Page, PageQuery, Query, Usd, timestamp, utc
+from edge.api.wire import Body, JsonRoute, Moment, Page, PageQuery, Query, Usd, check_span, timestamp, utc
 from edge.deps import Deps, With
 from edge.errors import EdgeError
 from kit.errors import RemoteError
@@ -91,8 +91,7 @@ class TransactionFilter(Query):
 
     def pack(self, account_id: str) -> pb.ListTransactionsRequest:
         """As billing takes it. EdgeError invalid_parameter for a span that ends before it begins."""
-        if self.from_time and self.to_time and self.from_time > self.to_time:
-            raise EdgeError("invalid_parameter", "`from` is after `to`.", param="from")
+        check_span(self.from_time, self.to_time)
         return pb.ListTransactionsRequest(
             account_id=account_id,
             kinds=[NUMBERS[self.kind]] if self.kind else [],

@@ -12,7 +12,7 @@ from edge.api import usage_csv
 from edge.api.charges import Ledger, PriceLine, Rounding, ledger_of, price_lines
 from edge.api.csv_text import csv_answer
 from edge.api.session import SignedIn
-from edge.api.wire import Line, Moment, Page, PageQuery, Query, identifier, timestamp, utc
+from edge.api.wire import Line, Moment, Page, PageQuery, Query, check_span, identifier, timestamp, utc
 from edge.deps import Deps, With
 from edge.errors import EdgeError
 from kit.money import format_usd
@@ -47,8 +47,7 @@ class Filter(Query):
 
     def pack(self) -> pb.UsageFilter:
         """As usage takes it. EdgeError invalid_parameter for a span that ends before it begins."""
-        if self.from_time and self.to_time and self.from_time > self.to_time:
-            raise EdgeError("invalid_parameter", "`from` is after `to`.", param="from")
+        check_span(self.from_time, self.to_time)
         return pb.UsageFilter(
             model_public_name=self.model or "",
             api_key_id=_key_id(self.key_id),

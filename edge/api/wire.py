@@ -130,6 +130,12 @@ def timestamp(moment: datetime | None) -> Timestamp | None:
     return to_proto(moment) if moment is not None else None
 
 
+def check_span(from_time: datetime | None, to_time: datetime | None) -> None:
+    """Refuse a span that ends before it begins; either end may be open. EdgeError invalid_parameter."""
+    if from_time and to_time and from_time > to_time:
+        raise EdgeError("invalid_parameter", "`from` is after `to`.", param="from")
+
+
 def identifier(given: str, *, code: str, what: str) -> str:
     """An id of a path in its usual spelling; what is no id names nothing: EdgeError `code`, a 404."""
     try:
