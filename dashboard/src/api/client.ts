@@ -1,7 +1,7 @@
 /** Calls of `/api`, typed by its OpenAPI document. The session is the cookie that log-in sets. */
 
 import createClient, { type Middleware } from "openapi-fetch";
-import { noteConnection } from "./connection";
+import { connected } from "./connection";
 import { errorOf, unreachable } from "./errors";
 import type { components, paths } from "./schema";
 
@@ -19,11 +19,11 @@ const asJson: Middleware = {
 export async function reach(input: Request | string, init?: RequestInit): Promise<Response> {
   try {
     const response = await fetch(input, init);
-    noteConnection(response.status !== 502 && response.status !== 504);
+    connected.set(response.status !== 502 && response.status !== 504);
     return response;
   } catch (error) {
     if (error instanceof DOMException && error.name === "AbortError") throw error;
-    noteConnection(false);
+    connected.set(false);
     throw unreachable();
   }
 }

@@ -5,14 +5,14 @@ import { useLocation } from "@tanstack/react-router";
 import { useSyncExternalStore } from "react";
 import { messageOf } from "@/api/errors";
 import { useLogIn, useUser } from "@/api/session";
-import { isSignedOut, noteSignedIn, subscribe } from "./signed-out";
+import { noteSignedIn, signedOut } from "./signed-out";
 
 // Escape would close a dialog of the page below, with what was typed there.
 const KEEPS_ESCAPE = { "data-mantine-stop-propagation": "true" };
 
 /** Asks for the password over the page when the session has ended, so that nothing typed there is lost. */
 export function SignInAgain() {
-  const over = useSyncExternalStore(subscribe, isSignedOut);
+  const over = useSyncExternalStore(signedOut.subscribe, signedOut.get);
   const user = useUser();
   const client = useQueryClient();
   const logIn = useLogIn();

@@ -1,27 +1,13 @@
 /** Whether the session ended while somebody was at work: the page stays, and asks for the password over it. */
 
-let isOver = false;
-const listeners = new Set<() => void>();
+import { makeFlag } from "@/api/flag";
 
-function set(over: boolean): void {
-  if (over === isOver) return;
-  isOver = over;
-  for (const listener of listeners) listener();
-}
+export const signedOut = makeFlag(false);
 
 export function noteSignedOut(): void {
-  set(true);
+  signedOut.set(true);
 }
 
 export function noteSignedIn(): void {
-  set(false);
-}
-
-export function subscribe(listener: () => void): () => void {
-  listeners.add(listener);
-  return () => listeners.delete(listener);
-}
-
-export function isSignedOut(): boolean {
-  return isOver;
+  signedOut.set(false);
 }

@@ -4,7 +4,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Download, ReceiptText } from "lucide-react";
 import { useMemo } from "react";
-import { balance, plans, type Transaction, transactions } from "@/api/account";
+import { useMyPlan } from "@/api/allowed";
+import { balance, type Transaction, transactions } from "@/api/account";
 import { type Columns, columnsOf, DataTable } from "@/components/DataTable";
 import { Money } from "@/components/Money";
 import { PageHeader } from "@/components/PageHeader";
@@ -22,7 +23,7 @@ export default function Billing() {
   const { kind, offset = 0 } = useSearch({ from: "/inside/billing" });
   const navigate = useNavigate({ from: "/billing" });
   const account = useQuery(balance);
-  const offered = useQuery(plans);
+  const plan = useMyPlan();
   const lines = useQuery(transactions({ limit: PAGE, offset, ...(kind && { kind }) }));
   const columns = useMemo(() => columnsFor(), []);
 
@@ -38,7 +39,7 @@ export default function Billing() {
             <TopUp balanceUsd={account.data?.balance_usd} />
           </Grid.Col>
           <Grid.Col span={{ base: 12, md: 5 }}>
-            <PlanCard plan={offered.data?.find((plan) => plan.id === account.data?.plan_name)} />
+            <PlanCard plan={plan} />
           </Grid.Col>
         </Grid>
         <Card component="section">

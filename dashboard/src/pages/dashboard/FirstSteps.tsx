@@ -8,6 +8,7 @@ import { keys } from "@/api/keys";
 import { useUser } from "@/api/session";
 import { CodeBlock } from "@/components/CodeBlock";
 import { ButtonLink } from "@/components/links";
+import { baseUrlOf, snippet } from "@/format/snippets";
 
 /** What to do until there is a first call, in the place of charts that would be empty. */
 export function FirstSteps() {
@@ -33,7 +34,11 @@ export function FirstSteps() {
           <Text size="sm">
             Any OpenAI client works with this address. In a terminal, put your key in <code>PR_KEY</code> and copy this:
           </Text>
-          <CodeBlock code={snippet(model)} label="A first call with curl" onCopy={() => setCopied(true)} />
+          <CodeBlock
+            code={snippet("curl", { baseUrl: baseUrlOf(globalThis.location), apiKey: "$PR_KEY", model })}
+            label="A first call with curl"
+            onCopy={() => setCopied(true)}
+          />
         </Step>
         <Step number={3} title="Or try the playground" done={false}>
           <Text size="sm">Talk to a model in the browser; it is billed like any call.</Text>
@@ -64,11 +69,4 @@ function Step(props: { number: number; title: string; done: boolean; children: R
       </Group>
     </List.Item>
   );
-}
-
-function snippet(model: string): string {
-  return `curl ${globalThis.location.origin}/v1/chat/completions \\
-  -H "Authorization: Bearer $PR_KEY" \\
-  -H "Content-Type: application/json" \\
-  -d '{"model": "${model}", "messages": [{"role": "user", "content": "Say hello."}]}'`;
 }
