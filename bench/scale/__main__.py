@@ -29,7 +29,7 @@ KEY_REQUESTS_S = 0.1
 BUSY = 0.5
 """How busy processes of services and processors of Postgres should be by the model."""
 RATES: dict[int, Run] = {
-    1: Run(warm_s=30, measured_s=300),
+    1: Run(warm_s=20, measured_s=200),
     10: Run(warm_s=20, measured_s=60),
     100: Run(warm_s=12, measured_s=10),
     1_000: Run(warm_s=8, measured_s=2),

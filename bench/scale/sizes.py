@@ -5,13 +5,25 @@ from dataclasses import dataclass
 from itertools import count
 from uuid import UUID
 
-from bench.scale.costs import Costs
+from bench.scale.costs import Costs, Parts
 from bench.scale.model import MONTH_S, Load
 from edge.money.records import Record, Status
 from privaterouter.billing.v1 import billing_pb2
 
 GB = 1e9
 RECORDS = 10**9
+TITLES = {
+    "record": "RecordUsage, new finals",
+    "report": "first reports",
+    "report_again": "further reports",
+    "finish": "finals after reports",
+    "relay": "a round of the relay in usage",
+    "settle": "SettleCharges",
+    "acquire": "AcquireLeases, new leases",
+    "renew": "RenewLeases",
+    "take_back": "RenewLeases that give back",
+    "close": "CloseLeases",
+}
 ENTRIES = 2
 """Of a charge in the ledger: the customer's and revenue's (services/billing/ledger.py)."""
 
@@ -85,7 +97,9 @@ def messages() -> Messages:
 
 
 def sizes(costs: Costs, loads: Mapping[int, Load]) -> Iterator[str]:
-    """The tables of sizes."""
+    """What was measured, and what it makes of a month."""
+    yield from works(costs)
+    yield ""
     yield "| bytes of a row | table | indexes |"
     yield "| --- | ---: | ---: |"
     for name, size in costs.sizes.items():
@@ -99,6 +113,27 @@ def sizes(costs: Costs, loads: Mapping[int, Load]) -> Iterator[str]:
         f" in billing's ledger. On the wire: {sent.record} bytes for a record, {sent.charge} for a charge, {sent.wish}"
         f" for a wish, {sent.renewal} for a renewal."
     )
+
+
+def works(costs: Costs) -> Iterator[str]:
+    """What transactions cost: for the call, for each row (n), for each account (a)."""
+    yield "| transaction | ms in the service | ms in Postgres | bytes of WAL |"
+    yield "| --- | ---: | ---: | ---: |"
+    for name, work in costs.works.items():
+        amounts = (
+            *(Parts(*(part * 1_000 for part in each)) for each in (work.service_s, work.postgres_s)),
+            work.wal_bytes,
+        )
+        yield f"| {TITLES[name]} | {' | '.join(map(_terms, amounts))} |"
+
+
+def _terms(parts: Parts) -> str:
+    terms = (
+        f"{part:,.0f}{unit}" if part >= 100 else f"{part:.3g}{unit}"
+        for part, unit in zip(parts, ("", " n", " a"), strict=True)
+        if part
+    )
+    return " + ".join(terms)
 
 
 def stored(costs: Costs) -> tuple[float, float]:
