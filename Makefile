@@ -109,6 +109,14 @@ bench-lag: .venv/.ready-dev ## How long after a request its usage row and its de
 bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
 	@exec $(BIN)/python -m bench.reads
 
+.PHONY: bench-scale
+bench-scale: .venv/.ready-dev ## What each part has to do at a rate of requests, simulated: SCALE_FULL=1 SCALE_SEED=7
+	@exec $(BIN)/python -m bench.scale
+
+.PHONY: bench-costs
+bench-costs: .venv/.ready-dev ## Measure anew what transactions and rows cost, which bench-scale counts with
+	@exec $(BIN)/python -m bench.scale.measure
+
 ##@ Change
 
 .PHONY: fmt

@@ -1,0 +1,1 @@
+"""How much there is to do at a rate of requests: a model, and a simulation that checks it."""
