@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import grpc
 from prometheus_client import Counter, Histogram
 
+from kit import tracing
 from kit.errors import AppError, Internal, pack
 from kit.logs import get_logger, request_id
 from kit.metrics import RPC_BUCKETS_S
@@ -57,12 +58,18 @@ def _guarded(method: str, behaviour: Behaviour) -> Behaviour:
     succeeded = _handled.labels(method, "OK")
 
     async def call(request: Any, context: Context) -> Any:
+        if tracing.active is None:
+            return await answer(request, context)
+        with tracing.active.serving(method, context.invocation_metadata() or ()):
+            return await answer(request, context)
+
+    async def answer(request: Any, context: Context) -> Any:
         started = perf_counter()
         for key, value in context.invocation_metadata() or ():
             if key == REQUEST_ID_KEY and isinstance(value, str):
                 request_id.set(value[:_MAX_REQUEST_ID_CHARS])
         try:
-            answer = await behaviour(request, context)
+            response = await behaviour(request, context)
         except AppError as error:
             log.info(
                 "rpc_refused", method=method, code=error.code.name, reason=error.reason,
@@ -80,7 +87,8 @@ def _guarded(method: str, behaviour: Behaviour) -> Behaviour:
             await _abort(context, Internal("internal error"))
         else:
             succeeded.inc()
-            return answer
+            log.debug("rpc_answered", method=method)
+            return response
         finally:
             seconds.observe(perf_counter() - started)
 
@@ -88,5 +96,6 @@ def _guarded(method: str, behaviour: Behaviour) -> Behaviour:
 
 
 async def _abort(context: Context, error: AppError) -> None:
+    tracing.note({"rpc.response.status_code": error.code.name})
     details = ((ERROR_KEY, pack(error).SerializeToString()),)
     await context.abort(error.code, error.message, trailing_metadata=details)

@@ -18,6 +18,7 @@ from kit import faults
 from kit.health import LIVENESS, READINESS
 from kit.interceptors import Guard
 from kit.logs import get_logger
+from kit.metrics import LoopLag
 from kit.wire import MAX_MESSAGE_BYTES
 
 READY_INTERVAL_S = 1.0
@@ -68,6 +69,7 @@ async def serve(
         loop.add_signal_handler(signum, stop.set)
     failed = False
     async with AsyncExitStack() as stack:
+        stack.callback(LoopLag().stop)
         tasks = [asyncio.ensure_future(start()) for start in background]
         stack.push_async_callback(_cancel, tasks)
         target = await stack.enter_async_context(

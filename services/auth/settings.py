@@ -4,10 +4,11 @@ from typing import Self
 
 from pydantic import SecretStr, model_validator
 
-from kit.settings import LogLevel, Secret, Settings
+from kit.settings import LogLevel, Secret
+from kit.tracing import TracingSettings
 
 
-class AuthSettings(Settings):
+class AuthSettings(TracingSettings):
     """`billing_addr` is where billing is called; `metrics_port` empty: no metrics are served.
 
     With `litellm_virtual_keys` every API key gets a virtual key of the LiteLLM proxy at `litellm_base_url`. Where that

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 
-from kit.settings import LogLevel, Settings
+from kit.settings import LogLevel
+from kit.tracing import TracingSettings
 from services.billing.terms import Terms
 
 
-class BillingSettings(Settings):
+class BillingSettings(TracingSettings):
     """`metrics_port` empty: no metrics are served. The times are those of the design; tests scale them."""
 
     billing_database_url: str

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import SecretStr, model_validator
 
 from kit.settings import LogLevel, Secret, Settings
+from kit.tracing import TracingSettings
 
 
 class DatabaseSettings(Settings):
@@ -16,7 +17,7 @@ class DatabaseSettings(Settings):
     log_level: LogLevel = "info"
 
 
-class CatalogSettings(DatabaseSettings):
+class CatalogSettings(DatabaseSettings, TracingSettings):
     """Settings of `python -m services.catalog`; `metrics_port` empty: no metrics are served."""
 
     catalog_listen: str

@@ -1,9 +1,10 @@
 """Settings of `python -m services.usage`."""
 
-from kit.settings import LogLevel, Secret, Settings
+from kit.settings import LogLevel, Secret
+from kit.tracing import TracingSettings
 
 
-class UsageSettings(Settings):
+class UsageSettings(TracingSettings):
     """`metrics_port` empty: no metrics are served. The times are those of the design; tests scale them."""
 
     usage_database_url: str
