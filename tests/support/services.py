@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -35,11 +35,18 @@ class RunningServices:
 
 @contextmanager
 def running_services(
-    cluster: Cluster, redis_url: str, directory: Path, *, upstream_url: str = "http://127.0.0.1:9", **settings: str
+    cluster: Cluster,
+    redis_url: str,
+    directory: Path,
+    *,
+    upstream_url: str = "http://127.0.0.1:9",
+    each: Mapping[str, Mapping[str, str]] | None = None,
+    **settings: str,
 ) -> Iterator[RunningServices]:
     """Start them on a new database and unix sockets in `directory`; models are routed to `upstream_url`.
 
-    `settings` are more variables for all of them. Logs are in `directory`, and all data is gone in the end.
+    `settings` are more variables for all of them, `each` for one of them, by its name. Logs are in `directory`, and all
+    data is gone in the end.
     """
     name = f"services_{os.getpid()}_{abs(hash(directory))}"
     _in_a_thread(cluster.execute(f"CREATE DATABASE {name} TEMPLATE {_in_a_thread(cluster.template(_TEMPLATE))}"))
@@ -60,7 +67,10 @@ def running_services(
     try:
         subprocess.run([sys.executable, "-m", "services.catalog.seed"], env=shared, check=True, capture_output=True)
         with ExitStack() as stack:
-            processes = {service: stack.enter_context(_process(service, shared, directory)) for service in NAMES}
+            processes = {
+                service: stack.enter_context(_process(service, {**shared, **(each or {}).get(service, {})}, directory))
+                for service in NAMES
+            }
             _in_a_thread(_all_ready(addresses, directory))
             yield RunningServices(shared, processes, url)
     finally:
