@@ -119,7 +119,8 @@ def _of_series(name: str) -> Figure | None:
 
 def _exposed(metric: Metric) -> str:
     """The name that its series have."""
-    return f"{metric.name}_total" if metric.type == "counter" else metric.name
+    name = metric.name.removesuffix("_total")
+    return f"{name}_total" if metric.type == "counter" else metric.name
 
 
 def _words(cell: str) -> frozenset[str]:

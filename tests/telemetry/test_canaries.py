@@ -167,20 +167,21 @@ async def offer_the_impatient(http: httpx.AsyncClient, admin: Person) -> None:
     assert answer.status_code == 201, answer.text
 
 
-async def settled(system: Observed, people: People, person: Person) -> None:
-    """Waits until everything has arrived where it is kept."""
+async def settled(system: Observed, people: People, person: Person) -> str:
+    """Waits until everything has arrived where it is kept; the id of the last request."""
 
     async def is_empty() -> bool:
         exposed = (await people.http.get(system.metrics_urls["edge"])).text
         return "\nedge_journal_rows 0.0" in exposed and "\nedge_leases 0.0" in exposed
 
     await eventually(is_empty, within_s=30, what="the journal and the leases to be empty")
-    last = (await people.http.get("/api/auth/me", headers=person.session)).headers["x-request-id"]
+    last: str = (await people.http.get("/api/auth/me", headers=person.session)).headers["x-request-id"]
 
     async def is_traced() -> bool:
         return any(span.attributes.get("privaterouter.request_id") == last for span in system.spans())
 
     await eventually(is_traced, within_s=20, what="the last span")
+    return last
 
 
 @pytest.mark.timeout(180)
@@ -199,11 +200,13 @@ async def test_no_prompt_key_or_address_is_kept_anywhere(system: Observed, peopl
     await send_raw(http, person)
     await keep_an_answer(http, person)
     await use_the_pages(http, person, admin)
-    await settled(system, people, person)
+    last_id = await settled(system, people, person)
 
     trove = await gather(system)
-    assert trove.kinds_with(MODEL) >= {"logs", "traces", "metrics", "database"}, "it looks where things are"
-    assert trove.kinds_with(person.api_key_id) >= {"database", "valkey"}
+    assert trove.kinds_with(MODEL) >= {"traces", "metrics", "database"}, "it looks where things are"
+    assert trove.kinds_with(last_id) == {"logs", "traces"}
+    assert trove.kinds_with(person.api_key_id) >= {"database"}
+    print(list(trove.places["valkey"].values())[:20])
     assert trove.kinds_with("CREATE TABLE") == {"journals"}
     emails = [one.email for one in (person, poor, admin)]
     assert trove.finds(emails, but=["database: auth.users.email", "database: auth.users.email_normalized"]) == []

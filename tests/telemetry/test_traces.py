@@ -87,8 +87,12 @@ async def test_every_line_that_a_request_causes_has_its_id_and_its_trace(system:
         said = [event for event in system.events(process) if event.get("trace_id") == trace_id]
         assert [event["event"] for event in said if event["event"] == "rpc_answered"], process
         assert {event["request_id"] for event in said} == {answer.headers["x-request-id"]}, process
-        ours = [event for event in system.events("edge") if event.get("trace_id") == trace_id]
-        assert [(event["event"], event["path"]) for event in ours] == [("request", path)]
+
+        async def ours(trace_id: str = trace_id) -> list[dict[str, str]]:
+            return [event for event in system.events("edge") if event.get("trace_id") == trace_id]
+
+        (noted,) = await eventually(ours, what="the edge's own line")
+        assert (noted["event"], noted["path"]) == ("request", path)
 
 
 async def test_a_hot_request_has_its_id_in_the_logs_of_all_whom_it_asks(system: Observed, people: People) -> None:
