@@ -3,17 +3,23 @@
 from datetime import timedelta
 
 from kit.settings import LogLevel
+from kit.tls import TlsDir
 from kit.tracing import TracingSettings
 from services.billing.terms import Terms
 
 
 class BillingSettings(TracingSettings):
-    """`metrics_port` empty: no metrics are served. The times are those of the design; tests scale them."""
+    """Empty, `tls_dir` is plaintext, `health_listen` and `metrics_port` are no port.
+
+    The times are those of the design; tests scale them.
+    """
 
     billing_database_url: str
     billing_listen: str
     catalog_addr: str
     redis_url: str
+    tls_dir: TlsDir | None = None
+    health_listen: str = ""
     metrics_port: int | None = None
     log_level: LogLevel = "info"
     billing_beat_s: float = 1.0
