@@ -73,12 +73,6 @@ def _guarded(method: str, behaviour: Behaviour, *, allowed: Collection[str] | No
     succeeded = _handled.labels(method, "OK")
 
     async def call(request: Any, context: Context) -> Any:
-        if tracing.active is None:
-            return await answer(request, context)
-        with tracing.active.serving(method, context.invocation_metadata() or ()):
-            return await answer(request, context)
-
-    async def answer(request: Any, context: Context) -> Any:
         started = perf_counter()
         for key, value in context.invocation_metadata() or ():
             if key == REQUEST_ID_KEY and isinstance(value, str):
@@ -108,6 +102,16 @@ def _guarded(method: str, behaviour: Behaviour, *, allowed: Collection[str] | No
             return response
         finally:
             seconds.observe(perf_counter() - started)
+
+    return _traced(method, call)
+
+
+def _traced(method: str, behaviour: Behaviour) -> Behaviour:
+    async def call(request: Any, context: Context) -> Any:
+        if tracing.active is None:
+            return await behaviour(request, context)
+        with tracing.active.serving(method, context.invocation_metadata() or ()):
+            return await behaviour(request, context)
 
     return call
 

@@ -94,9 +94,8 @@ def seeded_database(
         **settings,
     }
     try:
-        subprocess.run(
-            [sys.executable, "-m", "services.catalog.seed"], env=environment, check=True, capture_output=True
-        )
+        seed = [sys.executable, "-m", "services.catalog.seed"]
+        subprocess.run(seed, env=environment, check=True, capture_output=True)
         yield environment, url
     finally:
         _in_a_thread(cluster.execute(f"DROP DATABASE {name} WITH (FORCE)"))

@@ -54,16 +54,21 @@ def observed(cluster: Cluster, redis_url: str, directory: Path) -> Iterator[Obse
     """Start everything."""
     ports = dict(zip(NAMES, _free_ports(len(NAMES)), strict=True))
     with ExitStack() as stack:
-        told = {
-            "LOG_LEVEL": "debug",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": stack.enter_context(running_collector(directory / "spans.jsonl")),
-            "OTEL_BSP_SCHEDULE_DELAY": "100",
-            "UPSTREAM_API_KEY": UPSTREAM_CREDENTIAL,
-        }
+        collector_url = stack.enter_context(running_collector(directory / "spans.jsonl"))
         upstream_url = stack.enter_context(fake_upstream())
         each = {name: {"METRICS_PORT": str(port)} for name, port in ports.items()}
         services = stack.enter_context(
-            running_services(cluster, redis_url, directory, upstream_url=upstream_url, each=each, **told)
+            running_services(
+                cluster,
+                redis_url,
+                directory,
+                upstream_url=upstream_url,
+                each=each,
+                LOG_LEVEL="debug",
+                OTEL_EXPORTER_OTLP_ENDPOINT=collector_url,
+                OTEL_BSP_SCHEDULE_DELAY="100",
+                UPSTREAM_API_KEY=UPSTREAM_CREDENTIAL,
+            )
         )
         process, edge_ports = stack.enter_context(_edge(services, directory))
         ports["edge"] = edge_ports["metrics_port"]
