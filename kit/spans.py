@@ -25,7 +25,7 @@ TRACEPARENT: Final = "traceparent"
 NAMES: Final = (TRACEPARENT, "tracestate")
 """The W3C's headers; https://www.w3.org/TR/trace-context/. `baggage` is not among them: it may hold anything."""
 _MOST_STATEMENT_CHARS = 1_000
-_EXPORT_TIMEOUT_S = 5.0
+_EXPORT_TIMEOUT_S = 2.0
 
 Headers = Mapping[str, str]
 Attributes = Mapping[str, str | int]
