@@ -109,5 +109,5 @@ async def test_a_call_belongs_to_the_request_of_its_first_question() -> None:
     answers = asyncio.gather(request("first", 1), request("second", 2))
     await asyncio.sleep(0)
     gate.set()
-    assert await answers == [1, 2]
+    assert list(await answers) == [1, 2]
     assert whose == ["first", "second"]
