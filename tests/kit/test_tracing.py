@@ -82,7 +82,7 @@ def test_a_collector_that_is_away_holds_nobody_up() -> None:
     began_s = time.monotonic()
     done = python(program, OTEL_EXPORTER_OTLP_ENDPOINT=UNREACHABLE)
     assert done.returncode == 0
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 20
     assert '"trace_id": "' in done.stderr.splitlines()[0]
 
 

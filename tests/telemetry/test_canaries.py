@@ -128,7 +128,7 @@ async def keep_an_answer(http: httpx.AsyncClient, person: Person) -> None:
     async def is_kept() -> bool:
         return (await http.post(CHAT, json=body, headers=headers)).text == first.text
 
-    await eventually(is_kept, what="the kept answer")
+    await eventually(is_kept, within_s=15, what="the kept answer")
     assert (await ask(http, CHAT, body | {"max_tokens": 4}, headers)) == 422
 
 
