@@ -48,6 +48,10 @@ pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the te
 	@echo "==> tests"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
+.PHONY: audit
+audit: .venv/.ready-dev ## Have checkov look at the manifests and the image; no part of the tests, since it is large
+	@$(BIN)/python -m tests.deploy.audit
+
 .PHONY: faults
 faults: .venv/.ready-dev ## Kill, cut, delay and repeat everything that money goes through, in ten minutes: FAULTS_SEED=7
 	@FAULTS_SIZE=medium $(BIN)/python -m pytest tests/faults $(PYTEST_FLAGS)

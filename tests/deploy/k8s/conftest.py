@@ -1,0 +1,50 @@
+"""Overlays and components, each rendered once by the real kubectl."""
+
+import shutil
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.support import kubectl
+from tests.support.manifests import Manifests
+
+K8S = Path(__file__).parents[3] / "deploy" / "k8s"
+OVERLAYS = sorted(each.name for each in (K8S / "overlays").iterdir())
+BESIDE = {
+    "litellm": ("ollama",),
+    "litellm-database": ("cloudnative-pg", "ollama", "litellm"),
+    "external-upstreams": ("network-policies",),
+}
+"""What a component wants beside it."""
+COMPONENTS = sorted(each.name for each in (K8S / "components").iterdir())
+IMAGES = ("privaterouter", "valkey/valkey", "ollama/ollama", "docker.litellm.ai/berriai/litellm")
+
+Rendering = Callable[[str], Manifests]
+
+
+@pytest.fixture(scope="session")
+def overlay() -> Rendering:
+    """What an overlay renders to."""
+    return cache(lambda name: Manifests(kubectl.render(K8S / "overlays" / name)))
+
+
+@pytest.fixture(scope="session")
+def component(tmp_path_factory: pytest.TempPathFactory) -> Rendering:
+    """What the base renders to with one component, and those that it wants beside it."""
+    copy = tmp_path_factory.mktemp("k8s")
+    for part in ("base", "components"):
+        shutil.copytree(K8S / part, copy / part)
+
+    @cache
+    def rendered(name: str) -> Manifests:
+        directory = copy / "overlays" / name
+        directory.mkdir(parents=True)
+        lines = ["resources: [../../base]", "components:"]
+        lines += [f"  - ../../components/{each}" for each in (*BESIDE.get(name, ()), name)]
+        lines += ["images:", *(f"  - {{name: {image}, newTag: '1.0'}}" for image in IMAGES)]
+        (directory / "kustomization.yaml").write_text("\n".join(lines))
+        return Manifests(kubectl.render(directory))
+
+    return rendered
