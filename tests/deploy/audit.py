@@ -29,7 +29,7 @@ def main() -> int:
         for framework, where in looks:
             if framework == "dockerfile" and not Path(where[1]).exists():
                 continue
-            print(f"==> {framework}", flush=True)
+            sys.stderr.write(f"==> checkov: {framework}\n")
             command = (directory / "bin" / "checkov", "--config-file", CONFIG, "--framework", framework, *where)
             failed |= subprocess.run(command, cwd=directory, check=False).returncode != 0
     return int(failed)

@@ -12,9 +12,14 @@ SPARE_S = 10
 """At least, of each grace period: for what is not counted."""
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 WRITABLE = {"emptyDir", "volumeClaimTemplate"}
+VOLUMES = {"name", "secret", "configMap", *WRITABLE}
+USER = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_UNIT = {None: 1, "m": Decimal("0.001"), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {
-    unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1)
+_UNIT: dict[str | None, Decimal] = {
+    None: Decimal(1),
+    "m": Decimal("0.001"),
+    **{unit: Decimal(1000**power) for power, unit in enumerate("kMGT", start=1)},
+    **{unit: Decimal(1024**power) for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti"), start=1)},
 }
 
 
@@ -29,22 +34,7 @@ def quantity(text: object) -> Decimal:
 def confined(manifests: Manifests) -> Iterator[str]:
     """The "restricted" Pod Security Standard, a read-only root, our user, no token, no variables of Services."""
     for workload in manifests.workloads():
-        pod, context = workload.pod, workload.pod.get("securityContext", {})
-        wanted = {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "fsGroup": 10001}
-        if any(context.get(key) != value for key, value in wanted.items()):
-            yield f"{workload.name}: runs as {context}"
-        if context.get("seccompProfile") != {"type": "RuntimeDefault"}:
-            yield f"{workload.name}: no seccomp profile"
-        if pod.get("automountServiceAccountToken") is not False:
-            yield f"{workload.name}: has a token of the API"
-        if pod.get("enableServiceLinks") is not False:
-            yield f"{workload.name}: Services become variables, such as EDGE_PORT"
-        if {"hostNetwork", "hostPID", "hostIPC"} & pod.keys():
-            yield f"{workload.name}: shares something with its host"
-        if forbidden := {kind for volume in workload.volumes.values() for kind in volume} - {
-            *("name", "emptyDir", "secret", "configMap", "volumeClaimTemplate"),
-        }:
-            yield f"{workload.name}: has volumes of {forbidden}"
+        yield from (f"{workload.name}: {text}" for text in _exposed(workload))
         for container in workload.containers:
             yield from (f"{workload.name}/{container['name']}: {text}" for text in _loose(container))
     for account in manifests.of("ServiceAccount"):
@@ -54,6 +44,22 @@ def confined(manifests: Manifests) -> Iterator[str]:
         labels = namespace["metadata"].get("labels", {})
         if labels.get("pod-security.kubernetes.io/enforce") != "restricted":
             yield "the namespace takes pods that are not restricted"
+
+
+def _exposed(workload: Workload) -> Iterator[str]:
+    pod, context = workload.pod, workload.pod.get("securityContext", {})
+    if any(context.get(key) != value for key, value in USER.items()):
+        yield f"runs as {context}"
+    if context.get("seccompProfile") != {"type": "RuntimeDefault"}:
+        yield "has no seccomp profile"
+    if pod.get("automountServiceAccountToken") is not False:
+        yield "has a token of the API"
+    if pod.get("enableServiceLinks") is not False:
+        yield "Services become variables, such as EDGE_PORT"
+    if {"hostNetwork", "hostPID", "hostIPC"} & pod.keys():
+        yield "shares something with its host"
+    if others := {kind for volume in workload.volumes.values() for kind in volume} - VOLUMES:
+        yield f"has volumes of {others}"
 
 
 def _loose(container: Manifest) -> Iterator[str]:
@@ -77,7 +83,9 @@ def probed(manifests: Manifests) -> Iterator[str]:
             if probe not in workload.main:
                 yield f"{workload.name}: has no {probe}"
             elif is_ours(workload.main):
-                asked = {key: workload.main[probe].get(key) for key in ("grpc", "httpGet") if key in workload.main[probe]}
+                asked = {
+                    key: workload.main[probe].get(key) for key in ("grpc", "httpGet") if key in workload.main[probe]
+                }
                 if asked != _asked(workload, probe, manifests):
                     yield f"{workload.name}: its {probe} asks {asked}"
         startup = workload.main.get("startupProbe", {})
@@ -129,7 +137,11 @@ def bounded(manifests: Manifests) -> Iterator[str]:
         for name, volume in workload.volumes.items():
             sizes = [
                 volume.get("emptyDir", {}).get("sizeLimit"),
-                volume.get("volumeClaimTemplate", {}).get("spec", {}).get("resources", {}).get("requests", {}).get("storage"),
+                volume.get("volumeClaimTemplate", {})
+                .get("spec", {})
+                .get("resources", {})
+                .get("requests", {})
+                .get("storage"),
             ]
             for size in sizes:
                 if size is not None and not _is_quantity(size):

@@ -1,7 +1,7 @@
 """The rule about traffic: what the policies let through, tried for all pairs of pods, is what must get through."""
 
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import product
 
@@ -10,6 +10,8 @@ from tests.support.manifests import NAME, Labels, Manifest, Manifests, selects
 
 PORTS = (53, 443, 3000, 4000, 4317, 4318, 5432, 6379, 6443, 8000, 9187, 9464, 11434, 50060, *map(port_of, SERVICES))
 """All that anybody here opens, or has a reason to call."""
+FOR_ALL = (53, 443, 3000, 6443, 8000)
+"""Of the edge, and of the outside."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ OUTSIDE = (
     Place("cluster API", {}, "-", "10.96.0.1"),
 )
 Flow = tuple[str, str, int]
+_OUTSIDE = {place.name for place in OUTSIDE}
 
 
 def places(manifests: Manifests) -> list[Place]:
@@ -50,28 +53,24 @@ def places(manifests: Manifests) -> list[Place]:
 
 def let_through(manifests: Manifests) -> set[Flow]:
     """(caller, called, port) of all that the policies let through, between pods or with the outside."""
-    policies = [policy["spec"] for policy in manifests.of("NetworkPolicy")]
+    return {flow for flow in lets(manifests, "Egress") & lets(manifests, "Ingress") if not set(flow[:2]) <= _OUTSIDE}
+
+
+def lets(manifests: Manifests, direction: str) -> set[Flow]:
+    """What one end lets through: the callers ("Egress") or the called. Who is outside lets everything through."""
+    policies = [each["spec"] for each in manifests.of("NetworkPolicy") if direction in each["spec"]["policyTypes"]]
     everybody = places(manifests)
-    return {
-        (caller.name, called.name, port)
-        for caller, called, port in product(everybody, everybody, PORTS)
-        if not (caller.outside and called.outside)
-        and (caller.outside or _lets(policies, "Egress", caller, called, port))
-        and (called.outside or _lets(policies, "Ingress", called, caller, port))
-    }
-
-
-def _lets(policies: Iterable[Manifest], direction: str, pod: Place, peer: Place, port: int) -> bool:
-    mine = [each for each in policies if direction in each["policyTypes"] and selects(each["podSelector"], pod.labels)]
-    if not mine:
-        return True
-    rules = [rule for policy in mine for rule in policy.get(direction.lower(), [])]
-    side = "to" if direction == "Egress" else "from"
-    return any(
-        (side not in rule or any(_is(peer, each) for each in rule[side]))
-        and ("ports" not in rule or any(each["port"] == port for each in rule["ports"]))
-        for rule in rules
-    )
+    found = set()
+    for place in everybody:
+        mine = [] if place.outside else [each for each in policies if selects(each["podSelector"], place.labels)]
+        rules = [rule for policy in mine for rule in policy.get(direction.lower(), [])] if mine else [{}]
+        for rule in rules:
+            peers = rule.get("to" if direction == "Egress" else "from")
+            names = [each.name for each in everybody if peers is None or any(_is(each, peer) for peer in peers)]
+            ports = [each["port"] for each in rule["ports"]] if "ports" in rule else PORTS
+            ends = product([place.name], names) if direction == "Egress" else product(names, [place.name])
+            found |= {(caller, called, port) for (caller, called), port in product(ends, ports)}
+    return found
 
 
 def _is(place: Place, peer: Manifest) -> bool:
@@ -114,7 +113,12 @@ def wanted(manifests: Manifests) -> set[Flow]:
 
 
 def policed(manifests: Manifests) -> Iterator[str]:
-    """What is let through is what must get through, no more and no less."""
+    """What is let through is what must get through, no more and no less; and neither end relies on the other's rule."""
     let, want = let_through(manifests), wanted(manifests)
     yield from (f"{caller} cannot call {called} at {port}" for caller, called, port in sorted(want - let))
     yield from (f"{caller} can call {called} at {port}" for caller, called, port in sorted(let - want))
+    for direction in ("Egress", "Ingress"):
+        for caller, called, port in sorted(lets(manifests, direction) - want):
+            # What is for everybody is for pods here as well; what may go out to any address may go to theirs.
+            if port not in FOR_ALL and not {caller, called} & _OUTSIDE:
+                yield f"{direction} alone would let {caller} call {called} at {port}"

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deploy.k8s.make_secrets import Known, make
-from tests.deploy.k8s.code import OURS, SERVICES, callers, is_ours, is_secret, port_of, settings_of
-from tests.support.manifests import NAME, Manifest, Manifests, selects
+from tests.deploy.k8s.code import OURS, SERVICES, SETTINGS, callers, is_ours, is_secret, port_of, settings_of
+from tests.support.manifests import NAME, Manifest, Manifests, Workload, selects
 
 MADE_ELSEWHERE = {"postgres-ca": {"ca.crt"}, "edge-public-tls": {"tls.crt", "tls.key"}}
 """Secrets that an operator of the cluster makes: CloudNativePG its authority, cert-manager the public certificate."""
@@ -17,104 +17,106 @@ MADE = make(Known(Path("/nonexistent"), {}), litellm=True)
 
 def fitting(manifests: Manifests) -> Iterator[str]:
     """Every selector finds pods, and just those that it is for."""
-    pods = {workload.name: workload.labels for workload in manifests.workloads()}
-    for workload in manifests.workloads():
-        if "selector" in workload.manifest["spec"] and workload.kind != "Job":
-            selector = workload.manifest["spec"]["selector"]
-            found = {name for name, labels in pods.items() if selects(selector, labels)}
+    for kind in ("Deployment", "StatefulSet", "PodDisruptionBudget", "Service", "PodMonitor"):
+        for manifest in manifests.of(kind):
+            selector, name = manifest["spec"]["selector"], manifest["metadata"]["name"]
+            found = _found(manifests, {"matchLabels": selector} if kind == "Service" else selector)
             # A Job of the same identity does no harm: controllers own their pods.
-            if workload.name not in found or found - {workload.name, "reconcile"}:
-                yield f"{workload.name}: selects {sorted(found)}"
-        for spread in workload.pod.get("topologySpreadConstraints", []):
-            if not selects(spread["labelSelector"], workload.labels):
+            if found - {"reconcile"} != (set(OURS) if kind == "PodMonitor" else {name.removesuffix("-pods")}):
+                yield f"{kind} {name}: selects {sorted(found)}"
+    for workload in manifests.workloads():
+        for constraint in workload.pod.get("topologySpreadConstraints", []):
+            if not selects(constraint["labelSelector"], workload.labels):
                 yield f"{workload.name}: is spread by labels that it has not"
-            if missing := set(spread.get("matchLabelKeys", [])) - workload.labels.keys():
+            if missing := set(constraint.get("matchLabelKeys", [])) - workload.labels.keys():
                 yield f"{workload.name}: has no labels {missing}"
-    for service in manifests.of("Service"):
-        name = service["metadata"]["name"]
-        found = {each for each, labels in pods.items() if selects({"matchLabels": service["spec"]["selector"]}, labels)}
-        if found != {name.removesuffix("-pods")}:
-            yield f"Service {name}: selects {sorted(found)}"
-    for budget in manifests.of("PodDisruptionBudget"):
-        name = budget["metadata"]["name"]
-        if {each for each, labels in pods.items() if selects(budget["spec"]["selector"], labels)} != {name}:
-            yield f"PodDisruptionBudget {name}: selects others"
-    for monitor in manifests.of("PodMonitor"):
-        found = {each for each, labels in pods.items() if selects(monitor["spec"]["selector"], labels)}
-        if found != set(OURS):
-            yield f"PodMonitor: selects {sorted(found)}"
+
+
+def _found(manifests: Manifests, selector: Manifest) -> set[str]:
+    return {workload.name for workload in manifests.workloads() if selects(selector, workload.labels)}
 
 
 def named(manifests: Manifests) -> Iterator[str]:
     """Every Secret, ConfigMap, key, ServiceAccount and certificate's issuer that is referred to is there."""
-    secrets = made_by_others(manifests)
+    there = {
+        "Secret": made_by_others(manifests),
+        "ConfigMap": {each["metadata"]["name"]: set(each["data"]) for each in manifests.of("ConfigMap")},
+        "ServiceAccount": {name: set() for name in manifests.names("ServiceAccount")},
+    }
     for workload in manifests.workloads():
-        if workload.pod.get("serviceAccountName") not in manifests.names("ServiceAccount"):
-            yield f"{workload.name}: no ServiceAccount {workload.pod.get('serviceAccountName')}"
-        for volume in workload.volumes.values():
-            name = volume.get("secret", {}).get("secretName")
-            if name and name not in secrets:
-                yield f"{workload.name}: nobody makes the Secret {name}"
-            for item in volume.get("secret", {}).get("items", []):
-                if item["key"] not in secrets.get(name, set()):
-                    yield f"{workload.name}: {name} has no {item['key']}"
-            config = volume.get("configMap", {}).get("name")
-            if config and config not in manifests.names("ConfigMap"):
-                yield f"{workload.name}: no ConfigMap {config}"
-        for container in workload.containers:
-            for source in container.get("envFrom", []):
-                config = source.get("configMapRef", {}).get("name")
-                if config and config not in manifests.names("ConfigMap"):
-                    yield f"{workload.name}: no ConfigMap {config}"
-                secret = source.get("secretRef", {}).get("name")
-                if secret and secret not in secrets:
-                    yield f"{workload.name}: nobody makes the Secret {secret}"
+        for kind, name, key in _references(workload):
+            if name not in there[kind]:
+                yield f"{workload.name}: nobody makes the {kind} {name}"
+            elif key and key not in there[kind][name]:
+                yield f"{workload.name}: the {kind} {name} has no {key}"
     for certificate in manifests.of("Certificate", "Issuer"):
         issuer = certificate["spec"].get("issuerRef", {}).get("name")
         if issuer and issuer not in manifests.names("Issuer"):
             yield f"{certificate['metadata']['name']}: no Issuer {issuer}"
 
 
+def _references(workload: Workload) -> Iterator[tuple[str, str, str]]:
+    """(kind, name, key or nothing) of all that the pods of a workload refer to."""
+    yield "ServiceAccount", workload.pod["serviceAccountName"], ""
+    for volume in workload.volumes.values():
+        for field, kind, name in (("secret", "Secret", "secretName"), ("configMap", "ConfigMap", "name")):
+            if field in volume:
+                yield kind, volume[field][name], ""
+                yield from ((kind, volume[field][name], item["key"]) for item in volume[field].get("items", []))
+    for container in workload.containers:
+        for source in container.get("envFrom", []):
+            for field, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
+                if field in source:
+                    yield kind, source[field]["name"], ""
+
+
 def made_by_others(manifests: Manifests) -> dict[str, set[str]]:
     """Secret -> keys, of all that are made by the program beside the manifests, or by operators of the cluster."""
-    certificates = {each["spec"]["secretName"]: {"tls.crt", "tls.key", "ca.crt"} for each in manifests.of("Certificate")}
+    certificates = {
+        each["spec"]["secretName"]: {"tls.crt", "tls.key", "ca.crt"} for each in manifests.of("Certificate")
+    }
     return MADE_ELSEWHERE | certificates | {name: set(values) for name, values in MADE.items()}
 
 
 def ported(manifests: Manifests) -> Iterator[str]:
     """Ports are those that the processes open, and every name, route and address leads to one."""
     for workload in manifests.workloads():
-        if is_ours(workload.main) and workload.name in OURS:
-            told = manifests.environment(workload.main)
-            opened = {int(found) for key, text in told.items() if (found := _opened(key, text))}
+        if workload.name in OURS:
+            given = manifests.environment(workload.main)
+            opened = {int(found) for key, text in given.items() if (found := _opened(key, text))}
             declared = {each["containerPort"] for each in workload.main["ports"]}
             if opened != declared:
                 yield f"{workload.name}: opens {sorted(opened)} and declares {sorted(declared)}"
         for container in workload.containers:
-            ports = {each["containerPort"] for each in container.get("ports", [])}
-            names = {each["name"] for each in container.get("ports", [])}
-            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-                asked = container.get(probe, {})
-                port = next((asked[kind]["port"] for kind in ("grpc", "httpGet", "tcpSocket") if kind in asked), None)
-                if port is not None and port not in ports | names:
-                    yield f"{workload.name}: its {probe} asks at {port}"
-            yield from (
-                f"{workload.name}: {key}={text} leads nowhere"
-                for key, text in manifests.environment(container).items()
-                if (key.endswith("_ADDR") or "://" in text) and not _leads(manifests, text)
-            )
+            yield from (f"{workload.name}: {text}" for text in _astray(manifests, container))
     for service in manifests.of("Service"):
-        name = service["metadata"]["name"]
-        for port in service["spec"]["ports"]:
-            if _target(manifests, service, port) != port["port"]:
-                yield f"Service {name}: {port['port']} is another one in the pod"
-    for service_name in SERVICES:
-        spec = manifests.get("Service", service_name)["spec"]
-        if spec.get("clusterIP") != "None" or [each["port"] for each in spec["ports"]] != [port_of(service_name)]:
-            yield f"Service {service_name}: {spec} is not where clients look for all of its pods"
+        yield from (f"Service {service['metadata']['name']}: {text}" for text in _unserved(manifests, service))
     for backend in _backends(manifests):
         if not _leads(manifests, f"http://{backend}"):
             yield f"a route leads to {backend}"
+
+
+def _unserved(manifests: Manifests, service: Manifest) -> Iterator[str]:
+    """Ports of a Service that lead elsewhere; a gRPC service must also be where clients look for all of its pods."""
+    name, spec = service["metadata"]["name"], service["spec"]
+    for port in spec["ports"]:
+        if _target(manifests, service, port) != port["port"]:
+            yield f"{port['port']} is another one in the pod"
+    if name in SERVICES and (spec.get("clusterIP"), spec["ports"][0]["port"]) != ("None", port_of(name)):
+        yield "is not headless, or at another port"
+
+
+def _astray(manifests: Manifests, container: Manifest) -> Iterator[str]:
+    """Probes at closed ports, and addresses of nobody."""
+    open_ports = {each[key] for each in container.get("ports", []) for key in ("containerPort", "name")}
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        for kind in ("grpc", "httpGet", "tcpSocket"):
+            port = container.get(probe, {}).get(kind, {}).get("port")
+            if port is not None and port not in open_ports:
+                yield f"its {probe} asks at {port}"
+    for key, text in manifests.environment(container).items():
+        if (key.endswith("_ADDR") or "://" in text) and not _leads(manifests, text):
+            yield f"{key}={text} leads nowhere"
 
 
 def _opened(key: str, text: str) -> str | None:
@@ -160,9 +162,10 @@ def told(manifests: Manifests) -> Iterator[str]:
             if not is_ours(container):
                 continue
             where = f"{workload.name}/{container['name']}"
-            command = container["command"]
-            if command[1] == "-m" and importlib.util.find_spec(command[2]) is None:
-                yield f"{where}: there is no {command[2]}"
+            command = tuple(container["command"])
+            if command not in SETTINGS or (command[1] == "-m" and importlib.util.find_spec(command[2]) is None):
+                yield f"{where}: runs {command}, which is not there"
+                continue
             known = {name.upper() for name in settings_of(container).model_fields} | {"SECRETS_DIR"}
             given = manifests.environment(container)
             if unknown := given.keys() - known:
@@ -178,7 +181,7 @@ def told(manifests: Manifests) -> Iterator[str]:
 
 
 def certified(manifests: Manifests) -> Iterator[str]:
-    """Each process that calls or is called has the certificate of its own identity, by the name that it is called by."""
+    """Each process that calls or is called has the certificate of its own identity and name."""
     certificates = manifests.of("Certificate")
     if not certificates:
         return

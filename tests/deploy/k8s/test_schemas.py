@@ -25,7 +25,7 @@ OTHERS = {
 @cache
 def version(release: str) -> str:
     """The schemas of a release, by the package's name for them. AssertionError where it has none."""
-    (found,) = (each for each in utils.all_versions() if utils.major_minor(each) == release)
+    (found,) = {str(each) for each in utils.all_versions() if utils.major_minor(each) == release}
     return found
 
 

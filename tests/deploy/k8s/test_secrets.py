@@ -15,6 +15,7 @@ from kit import dsn
 from tests.deploy.k8s.code import OURS, SERVICES, is_ours, is_secret, settings_of
 from tests.deploy.k8s.conftest import OVERLAYS, Rendering
 from tests.support import kubectl, pages
+from tests.support.manifests import Manifest, Workload, mounts
 
 PROGRAM = Path(make_secrets.__file__)
 NOWHERE = Path("/nonexistent")
@@ -46,6 +47,12 @@ def written(directory: Path) -> dict[str, dict[str, str]]:
     }
 
 
+def secret_of(workload: Workload, container: Manifest, made: Path) -> Path | None:
+    """The directory of the Secret that a container has at SECRETS_DIR, if it has one."""
+    at = dict(mounts(workload, container)).get("/run/privaterouter/secrets")
+    return made / at["secret"]["secretName"] if at else None
+
+
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory that the program writes for the overlay for production."""
@@ -70,26 +77,16 @@ def test_each_process_starts_with_its_settings_and_its_secret(
     for workload in manifests.workloads():
         for container in filter(is_ours, workload.containers):
             told = manifests.environment(container)
-            mounted = {mount["name"] for mount in container["volumeMounts"]}
-            secret = next(
-                (
-                    volume["secret"]["secretName"]
-                    for volume in workload.volumes.values()
-                    if volume["name" if "name" in volume else "none"] in mounted
-                    and "secret" in volume
-                    and volume["secret"]["secretName"] in written(made)
-                ),
-                None,
-            )
+            # The files of a certificate are checked at once, and others' business.
+            variables = {name: text for name, text in told.items() if name not in {"SECRETS_DIR", "TLS_DIR"}}
+            secret = secret_of(workload, container, made)
             with monkeypatch.context() as patch:
                 for variable in tuple(os.environ):
                     patch.delenv(variable)
-                for variable, text in told.items():
-                    if variable != "SECRETS_DIR":
-                        patch.setenv(variable, text)
-                cls = settings_of(container)
-                cls(_env_file=None, _secrets_dir=str(made / secret) if secret else None)
-            assert bool(secret) == ("SECRETS_DIR" in told)
+                for variable, text in variables.items():
+                    patch.setenv(variable, text)
+                settings_of(container)(_env_file=None, _secrets_dir=str(secret) if secret else None)
+            assert (secret is not None) == ("SECRETS_DIR" in told)
             started.add(workload.name)
     assert started == {*OURS, "migrate", "operator", "reconcile"}
 
@@ -98,11 +95,9 @@ def test_no_process_has_a_secret_that_it_does_not_read(overlay: Rendering, made:
     values = written(made)
     for workload in overlay("production").workloads():
         for container in filter(is_ours, workload.containers):
-            fields = settings_of(container).model_fields
-            for mount in container["volumeMounts"]:
-                secret = workload.volumes[mount["name"]].get("secret", {}).get("secretName")
-                if secret in values:
-                    assert values[secret].keys() <= {field for field in fields if is_secret(field)}, secret
+            if secret := secret_of(workload, container, made):
+                fields = settings_of(container).model_fields
+                assert values[secret.name].keys() <= {field for field in fields if is_secret(field)}, secret
     assert values["billing"].keys() == {"billing_database_url", "redis_url"}
     assert values["edge"].keys() == {"jwt_secret", "redis_url"}
 
@@ -134,7 +129,12 @@ def test_nobody_else_may_read_them_and_git_does_not_see_them(made: Path) -> None
 
 def test_no_value_is_printed(made: Path) -> None:
     done = run(made, "--litellm")
-    assert not any(value in done.stdout + done.stderr for values in written(made).values() for value in values.values() if len(value) > 20)
+    assert not any(
+        value in done.stdout + done.stderr
+        for values in written(made).values()
+        for value in values.values()
+        if len(value) > 20
+    )
 
 
 def test_valkey_knows_the_hash_of_the_password_only(made: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_providers_key_that_was_put_there_stays(made: Path, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "named"),
+    "given, named",
     [({"DATABASE_URL": "mysql://db"}, "DATABASE_URL"), ({"REDIS_URL": "valkey:6379"}, "REDIS_URL")],
 )
 def test_what_is_no_address_is_refused_by_name(given: Mapping[str, str], named: str, tmp_path: Path) -> None:
