@@ -15,12 +15,14 @@ from kit.ids import IdFactory
 from kit.secrets import Sealer, derive
 from kit.server import run, serve
 from kit.settings import load
+from kit.tls import Tls
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from services.auth import account_openings, virtual_keys
 from services.auth.api_keys import Digester
+from services.auth.callers import CALLERS
 from services.auth.parts import Parts, ProxyParts
 from services.auth.passwords import Passwords
 from services.auth.proxy import Proxy
@@ -29,7 +31,7 @@ from services.auth.settings import AuthSettings
 
 
 @asynccontextmanager
-async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncIterator[Parts]:
+async def built(settings: AuthSettings, *, tls: Tls | None = None, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Everything the RPCs work with, closed at the end."""
     app_secret = settings.app_secret_key.get_secret_value()
     async with AsyncExitStack() as stack:
@@ -39,7 +41,7 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.push_async_callback(bus.close)
         hashing = Passwords(os.urandom)
         stack.callback(hashing.close)
-        billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"])
+        billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"], tls=tls)
         await stack.enter_async_context(billing)
         seals = virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys")))
         virtual = None
@@ -70,7 +72,8 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
 
 async def main(settings: AuthSettings) -> None:
     """Serve until told to stop."""
-    async with built(settings) as parts:
+    tls = Tls.of(settings.tls_dir)
+    async with built(settings, tls=tls) as parts:
         servicer = AuthServicer(parts)
         await serve(
             name="auth",
@@ -79,6 +82,9 @@ async def main(settings: AuthSettings) -> None:
             services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
             ready=parts.database.ping,
             background=[relay.run for relay in parts.relays],
+            tls=tls,
+            callers=CALLERS,
+            health_listen=settings.health_listen,
         )
 
 
