@@ -19,7 +19,7 @@ BESIDE = {
 }
 """What a component wants beside it."""
 COMPONENTS = sorted(each.name for each in (K8S / "components").iterdir())
-IMAGES = ("privaterouter", "valkey/valkey", "ollama/ollama", "docker.litellm.ai/berriai/litellm")
+IMAGES = ("privaterouter", "valkey/valkey", "ollama/ollama", "ghcr.io/berriai/litellm-non_root")
 
 Rendering = Callable[[str], Manifests]
 

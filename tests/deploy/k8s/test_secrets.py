@@ -77,15 +77,16 @@ def test_each_process_starts_with_its_settings_and_its_secret(
     for workload in manifests.workloads():
         for container in filter(is_ours, workload.containers):
             told = manifests.environment(container)
-            # The files of a certificate are checked at once, and others' business.
-            variables = {name: text for name, text in told.items() if name not in {"SECRETS_DIR", "TLS_DIR"}}
             secret = secret_of(workload, container, made)
+            # The files of a certificate are looked at as well, and there are none here.
+            variables = {name: text for name, text in told.items() if name != "TLS_DIR"}
+            variables |= {"SECRETS_DIR": str(secret)} if secret else {}
             with monkeypatch.context() as patch:
                 for variable in tuple(os.environ):
                     patch.delenv(variable)
                 for variable, text in variables.items():
                     patch.setenv(variable, text)
-                settings_of(container)(_env_file=None, _secrets_dir=str(secret) if secret else None)
+                settings_of(container)(_env_file=None)
             assert (secret is not None) == ("SECRETS_DIR" in told)
             started.add(workload.name)
     assert started == {*OURS, "migrate", "operator", "reconcile"}
