@@ -137,6 +137,10 @@ dashboard-types: .venv/.ready-dev ## Generate the dashboard's types of the API f
 	@$(BIN)/python -m deploy.dashboard packages
 	@sh dashboard/generate-types.sh dashboard/src/api/schema.ts
 
+.PHONY: alerts
+alerts: .venv/.ready-dev ## Generate the manifest of the alert rules for Kubernetes
+	$(BIN)/python -m deploy.k8s.make_rules
+
 .PHONY: screenshots
 screenshots: .venv/.ready-dev $(CHROMIUM_PACKAGE) dashboard ## Take the pictures in docs/images anew
 	$(BIN)/python -m tests.browser.screenshots

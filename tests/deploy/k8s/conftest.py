@@ -33,9 +33,9 @@ def overlay() -> Rendering:
 @pytest.fixture(scope="session")
 def component(tmp_path_factory: pytest.TempPathFactory) -> Rendering:
     """What the base renders to with one component, and those that it wants beside it."""
-    copy = tmp_path_factory.mktemp("k8s")
-    for part in ("base", "components"):
-        shutil.copytree(K8S / part, copy / part)
+    copy = tmp_path_factory.mktemp("deploy") / "k8s"
+    for part in ("k8s/base", "k8s/components", "monitoring"):
+        shutil.copytree(K8S.parent / part, copy.parent / part)
 
     @cache
     def rendered(name: str) -> Manifests:

@@ -1,10 +1,12 @@
 """The overlays, and each component on its own, keep every rule."""
 
+import json
 from collections.abc import Callable, Iterator
 
 import pytest
 import yaml
 
+from deploy.k8s import make_rules
 from deploy.local import litellm
 from services.catalog import seed_data
 from tests.deploy.k8s import rules_pods, rules_scale, rules_traffic, rules_wiring
@@ -90,3 +92,25 @@ def test_litellm_knows_the_models_of_the_catalogue(overlay: Rendering) -> None:
     alike = litellm.config(chat_url="", embed_url="")
     for part in ("litellm_settings", "router_settings", "general_settings"):
         assert alike[part].items() <= config[part].items()  # type: ignore[attr-defined]
+
+
+def test_the_alerts_are_those_that_prometheus_reads_elsewhere(overlay: Rendering) -> None:
+    """`make alerts` makes the manifest anew."""
+    assert make_rules.MANIFEST.read_text() == make_rules.manifest()
+    groups = [
+        group for file in sorted(make_rules.RULES.iterdir()) for group in yaml.safe_load(file.read_text())["groups"]
+    ]
+    assert overlay("production").get("PrometheusRule", "privaterouter")["spec"]["groups"] == groups
+
+
+def test_every_dashboard_is_found_by_grafana(overlay: Rendering) -> None:
+    found = [
+        each
+        for each in overlay("production").of("ConfigMap")
+        if "grafana_dashboard" in each["metadata"].get("labels", {})
+    ]
+    files = {name: json.loads(text) for each in found for name, text in each["data"].items()}
+    directory = make_rules.DEPLOY / "monitoring" / "grafana" / "dashboards"
+    assert files == {file.name: json.loads(file.read_text()) for file in directory.glob("*.json")}
+    # `kubectl apply` notes a whole manifest in an annotation, of 256 KiB at most.
+    assert all(len(json.dumps(each)) < 250_000 for each in found)
