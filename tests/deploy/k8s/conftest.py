@@ -32,19 +32,33 @@ def overlay() -> Rendering:
 
 @pytest.fixture(scope="session")
 def component(tmp_path_factory: pytest.TempPathFactory) -> Rendering:
-    """What the base renders to with one component, and those that it wants beside it."""
+    """What the base renders to with one component, and those that it wants beside it.
+
+    All are rendered at once, each into a namespace of its own: most of what it takes is the start of kustomize.
+    """
     copy = tmp_path_factory.mktemp("deploy") / "k8s"
     for part in ("k8s/base", "k8s/components", "monitoring"):
         shutil.copytree(K8S.parent / part, copy.parent / part)
-
-    @cache
-    def rendered(name: str) -> Manifests:
-        directory = copy / "overlays" / name
-        directory.mkdir(parents=True)
-        lines = ["resources: [../../base]", "components:"]
+    for name in COMPONENTS:
+        lines = [f"namespace: {name}", "resources: [../../base]", "components:"]
         lines += [f"  - ../../components/{each}" for each in (*BESIDE.get(name, ()), name)]
         lines += ["images:", *(f"  - {{name: {image}, newTag: '1.0'}}" for image in IMAGES)]
-        (directory / "kustomization.yaml").write_text("\n".join(lines))
-        return Manifests(kubectl.render(directory))
+        kustomization(copy / "alone" / name, lines)
+    rendered = kubectl.render(kustomization(copy / "all", ["resources:", *(f"  - ../alone/{n}" for n in COMPONENTS)]))
 
-    return rendered
+    def of(name: str) -> Manifests:
+        return Manifests(
+            each
+            for each in rendered
+            # A Namespace is in none; it is called like the one that all others are in.
+            if each["metadata"]["name" if each["kind"] == "Namespace" else "namespace"] == name
+        )
+
+    return cache(of)
+
+
+def kustomization(directory: Path, lines: list[str]) -> Path:
+    """Writes one, and gives its directory back."""
+    directory.mkdir(parents=True)
+    (directory / "kustomization.yaml").write_text("\n".join(lines))
+    return directory
