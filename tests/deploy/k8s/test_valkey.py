@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from deploy.local.valkey import server_program
@@ -44,7 +46,7 @@ async def test_it_lets_in_who_has_the_address_of_the_secrets_and_nobody_else(add
         assert await one_of_us.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-ttl"}
         assert await one_of_us.config_get("save") == {"save": ""}
     for password in (None, "0" * 64):
-        other = Redis(unix_socket_path=str(address), password=password)
+        other = Redis(unix_socket_path=str(address), password=password, retry=Retry(NoBackoff(), 0))
         with pytest.raises(RedisError):
             await other.get("key")
         await other.aclose()
