@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from decimal import Decimal
 
+from edge.money.pace import Pace
 from kit.health import LIVENESS, READINESS
 from tests.deploy.k8s.code import OURS, drain_s, is_ours
 from tests.support.manifests import Manifest, Manifests, Workload, mounts
@@ -169,12 +170,20 @@ def has_its_places(manifests: Manifests) -> Iterator[str]:
             ):
                 if setting in told and kinds.get(told[setting]) != kind:
                     yield f"{workload.name}: {setting}={told[setting]} is no {kind}"
+            if "EDGE_JOURNAL_DIR" in told and _size(found.get(told["EDGE_JOURNAL_DIR"], {})) < 2 * Pace().journal_bytes:
+                yield f"{workload.name}: its journal and one that it adopts do not fit side by side"
             for mount in container.get("volumeMounts", []):
                 if kinds[mount["mountPath"]] not in WRITABLE and not mount.get("readOnly"):
                     yield f"{workload.name}: may write into {mount['mountPath']}"
             for path, volume in found.items():
                 if "secret" in volume and volume["secret"].get("defaultMode") != 0o440:
                     yield f"{workload.name}: everybody may read {path}"
+
+
+def _size(volume: Manifest) -> Decimal:
+    """Of a volume that a StatefulSet makes; 0 for others."""
+    claim = volume.get("volumeClaimTemplate", {}).get("spec", {}).get("resources", {}).get("requests", {})
+    return quantity(claim.get("storage", 0))
 
 
 def hooked(manifests: Manifests) -> Iterator[str]:

@@ -91,9 +91,19 @@ def ported(manifests: Manifests) -> Iterator[str]:
             yield from (f"{workload.name}: {text}" for text in _astray(manifests, container))
     for service in manifests.of("Service"):
         yield from (f"Service {service['metadata']['name']}: {text}" for text in _unserved(manifests, service))
+    yield from _dead_ends(manifests)
+
+
+def _dead_ends(manifests: Manifests) -> Iterator[str]:
+    """Routes to nowhere, and metrics that nobody serves."""
     for backend in _backends(manifests):
         if not _leads(manifests, f"http://{backend}"):
             yield f"a route leads to {backend}"
+    for monitor in manifests.of("PodMonitor"):
+        asked = {each["port"] for each in monitor["spec"]["podMetricsEndpoints"]}
+        for name in OURS:
+            if not asked <= {each["name"] for each in manifests.workload(name).main["ports"]}:
+                yield f"PodMonitor: {name} has no port {asked}"
 
 
 def _unserved(manifests: Manifests, service: Manifest) -> Iterator[str]:

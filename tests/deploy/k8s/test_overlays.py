@@ -8,6 +8,8 @@ import yaml
 
 from deploy.k8s import make_rules
 from deploy.local import litellm
+from edge.server import KEEP_ALIVE_S
+from edge.v1.counting import MAX_BODY_BYTES
 from services.catalog import seed_data
 from tests.deploy.k8s import rules_pods, rules_scale, rules_traffic, rules_wiring
 from tests.deploy.k8s.conftest import COMPONENTS, K8S, OVERLAYS, Rendering
@@ -73,6 +75,16 @@ def test_no_overlay_has_a_way_to_litellm_from_outside(overlay: Rendering) -> Non
         into = {flow[0] for flow in rules_traffic.let_through(manifests) if flow[1] == "litellm"}
         assert into <= {"edge", "auth"}
         assert {each["spec"].get("type", "ClusterIP") for each in manifests.of("Service")} == {"ClusterIP"}
+
+
+def test_the_way_in_lets_through_what_the_edge_takes_for_as_long_as_it_lasts(component: Rendering) -> None:
+    (ingress,) = component("ingress").of("Ingress")
+    told = {name.partition("/")[2]: text for name, text in ingress["metadata"]["annotations"].items()}
+    assert told["proxy-body-size"] == f"{MAX_BODY_BYTES >> 20}m"
+    assert (told["proxy-buffering"], told["proxy-next-upstream"]) == ("off", "error")
+    assert min(int(told["proxy-read-timeout"]), KEEP_ALIVE_S) >= 60
+    for route in component("gateway").of("HTTPRoute"):
+        assert {rule["timeouts"]["request"] for rule in route["spec"]["rules"]} == {"0s"}
 
 
 def test_litellm_gets_no_secret_of_ours(overlay: Rendering) -> None:

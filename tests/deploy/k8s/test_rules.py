@@ -125,6 +125,22 @@ BROKEN = (
         ),
     ),
     Broken(rules_pods.has_its_places, "a journal that is lost", tell("edge", "EDGE_JOURNAL_DIR", "/var/lib/journal")),
+    Broken(
+        rules_pods.has_its_places,
+        "a small journal",
+        put(
+            "StatefulSet",
+            "edge",
+            "spec",
+            "volumeClaimTemplates",
+            0,
+            "spec",
+            "resources",
+            "requests",
+            "storage",
+            to="1Gi",
+        ),
+    ),
     Broken(rules_pods.has_its_places, "secrets elsewhere", tell("auth", "SECRETS_DIR", "/run/secrets")),
     Broken(
         rules_pods.has_its_places,
@@ -173,6 +189,11 @@ BROKEN = (
         put("Deployment", "usage", *MAIN, "ports", "grpc", "containerPort", to=50055),
     ),
     Broken(rules_wiring.ported, "a server elsewhere", tell("billing", "BILLING_LISTEN", "0.0.0.0:50055")),
+    Broken(
+        rules_wiring.ported,
+        "metrics that nobody serves",
+        put("PodMonitor", "privaterouter", "spec", "podMetricsEndpoints", 0, "port", to="http"),
+    ),
     Broken(rules_wiring.ported, "an address of nobody", tell("edge", "USAGE_ADDR", "dns:///usages:50054")),
     Broken(rules_wiring.ported, "one address for all pods", drop("Service", "auth", "spec", "clusterIP")),
     Broken(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -101,6 +102,20 @@ def test_no_process_has_a_secret_that_it_does_not_read(overlay: Rendering, made:
                 assert values[secret.name].keys() <= {field for field in fields if is_secret(field)}, secret
     assert values["billing"].keys() == {"billing_database_url", "redis_url"}
     assert values["edge"].keys() == {"jwt_secret", "redis_url"}
+
+
+def test_the_authority_of_the_database_is_where_its_address_says(overlay: Rendering, made: Path) -> None:
+    looked = []
+    for workload in overlay("production").workloads():
+        for container in filter(is_ours, workload.containers):
+            secret = secret_of(workload, container, made)
+            for file in secret.glob("*database_url") if secret else ():
+                (where,) = parse_qs(urlsplit(file.read_text()).query)["sslrootcert"]
+                volume = dict(mounts(workload, container))[str(Path(where).parent)]
+                assert volume["secret"]["secretName"] == "postgres-ca"
+                assert volume["secret"]["items"] == [{"key": "ca.crt", "path": Path(where).name}]
+                looked.append(file.name)
+    assert len(looked) == len(SERVICES) + 2
 
 
 def test_a_second_run_changes_nothing(made: Path) -> None:
