@@ -7,8 +7,8 @@ from kit.database import Database
 from tests.deploy.k8s.code import SERVICES, is_ours
 from tests.support.manifests import Manifests
 
-DNS_S = 30
-"""How long cluster DNS caches an answer, and the least time between two look-ups of gRPC."""
+DNS_S = 30 + 5
+"""How long cluster DNS keeps an answer, and the least time between two look-ups of a client (kit/client.py)."""
 RESERVED = 20
 """Connections of the owner, the operator and replicas."""
 
