@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
-from kit import logs, metrics
+from kit import logs, metrics, tracing
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import Clock, utc_now
@@ -91,5 +91,6 @@ async def main(settings: AuthSettings) -> None:
 if __name__ == "__main__":
     configured = load(AuthSettings)
     logs.configure("auth", level=configured.log_level)
+    tracing.start("auth", configured)
     metrics.start(configured.metrics_port)
     run(main(configured))

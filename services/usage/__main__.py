@@ -4,7 +4,7 @@ from functools import partial
 
 import grpc
 
-from kit import metrics
+from kit import metrics, tracing
 from kit.client import channel
 from kit.database import Database
 from kit.logs import configure
@@ -71,4 +71,5 @@ async def main(settings: UsageSettings) -> None:
 if __name__ == "__main__":
     loaded = load(UsageSettings)
     configure("usage", level=loaded.log_level)
+    tracing.start("usage", loaded)
     run(main(loaded))
