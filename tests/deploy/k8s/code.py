@@ -34,7 +34,10 @@ SETTINGS: Final[Mapping[tuple[str, ...], type[Settings]]] = {
     ("python", "-c", "import signal; signal.pause()"): CliSettings,
 }
 """What each of our commands reads. The last one waits for somebody who types `privaterouter`."""
-SECRET: Final = ("_secret", "_secret_key", "database_url", "redis_url", "_api_key", "_master_key", "_otlp_headers")
+SECRET: Final = (
+    *("_secret", "_secret_key", "_api_key", "_master_key", "_previous", "_next"),
+    *("database_url", "redis_url", "_otlp_headers"),
+)
 """How the names of settings end that must not stand in a manifest: keys, and addresses with a password."""
 
 
