@@ -48,6 +48,10 @@ pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the te
 	@echo "==> tests"
 	$(BIN)/python -m pytest -n auto $(PYTEST_FLAGS)
 
+.PHONY: audit
+audit: .venv/.ready-dev ## Have checkov look at the manifests and the image; no part of the tests, since it is large
+	@$(BIN)/python -m tests.deploy.audit
+
 .PHONY: faults
 faults: .venv/.ready-dev ## Kill, cut, delay and repeat everything that money goes through, in ten minutes: FAULTS_SEED=7
 	@FAULTS_SIZE=medium $(BIN)/python -m pytest tests/faults $(PYTEST_FLAGS)
@@ -140,6 +144,10 @@ proto-baseline: .venv/.ready-dev ## Make the present contract the one that later
 dashboard-types: .venv/.ready-dev ## Generate the dashboard's types of the API from edge/
 	@$(BIN)/python -m deploy.dashboard packages
 	@sh dashboard/generate-types.sh dashboard/src/api/schema.ts
+
+.PHONY: alerts
+alerts: .venv/.ready-dev ## Generate the manifest of the alert rules for Kubernetes
+	$(BIN)/python -m deploy.k8s.make_rules
 
 .PHONY: screenshots
 screenshots: .venv/.ready-dev $(CHROMIUM_PACKAGE) dashboard ## Take the pictures in docs/images anew

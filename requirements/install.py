@@ -22,7 +22,7 @@ LOCKS = {
     "embedded": ("tools", "runtime", "embedded"),
     "dev": ("tools", "runtime", "embedded", "dev"),
 }
-DOWNLOAD_MB = {"embedded": 310, "dev": 450}
+DOWNLOAD_MB = {"embedded": 310, "dev": 475}
 # A proxy or a slow line may need longer than the default of 30 s for one of the large wheels.
 DOWNLOAD_TIMEOUT_S = 300
 

