@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
-from kit import logs, metrics
+from kit import logs, metrics, starting
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import Clock, utc_now
@@ -70,6 +70,11 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
 
 async def main(settings: AuthSettings) -> None:
     """Serve until told to stop."""
+    await starting.wait_for(
+        starting.schema("auth", settings.auth_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     async with built(settings) as parts:
         servicer = AuthServicer(parts)
         await serve(

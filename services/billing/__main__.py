@@ -1,6 +1,6 @@
 """Serves accounts, the ledger and leases: `python -m services.billing`."""
 
-from kit import logs, metrics
+from kit import logs, metrics, starting
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import utc_now
@@ -21,6 +21,11 @@ from services.billing.watch import Watch
 
 async def main(settings: BillingSettings) -> None:
     """Serve until told to stop."""
+    await starting.wait_for(
+        starting.schema("billing", settings.billing_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     database = await Database.connect(settings.billing_database_url, application_name="billing")
     bus = await Bus.connect(settings.redis_url)
     catalog = channel(settings.catalog_addr, catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"])

@@ -1,6 +1,6 @@
 """Serves the catalogue: `python -m services.catalog`."""
 
-from kit import logs, metrics
+from kit import logs, metrics, starting
 from kit.bus import Bus
 from kit.clock import utc_now
 from kit.database import Database
@@ -16,6 +16,11 @@ from services.catalog.upstreams import Credentials
 
 async def main(settings: CatalogSettings) -> None:
     """Serve until told to stop."""
+    await starting.wait_for(
+        starting.schema("catalog", settings.catalog_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     database = await Database.connect(settings.catalog_database_url, application_name="catalog")
     bus = await Bus.connect(settings.redis_url)
     servicer = CatalogServicer(

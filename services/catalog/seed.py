@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from kit import logs
+from kit import logs, starting
 from kit.bus import Bus
 from kit.clock import utc_now
 from kit.database import Connection, Database
@@ -185,6 +185,11 @@ def _plan_values(plan: Plan) -> dict[str, str]:
 
 async def main(settings: SeedSettings) -> None:
     """Seed and say what was done in one line; exit status 1 with the reason where that failed."""
+    await starting.wait_for(
+        starting.schema("catalog", settings.catalog_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     try:
         database = await Database.connect(settings.catalog_database_url, application_name="catalog-seed", max_size=1)
         bus = await Bus.connect(settings.redis_url)

@@ -4,7 +4,7 @@ from functools import partial
 
 import grpc
 
-from kit import metrics
+from kit import metrics, starting
 from kit.client import channel
 from kit.database import Database
 from kit.logs import configure
@@ -30,6 +30,10 @@ USAGE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"]
 
 async def main(settings: UsageSettings) -> None:
     """Serves until told to stop."""
+    await starting.wait_for(
+        starting.schema("usage", settings.usage_database_url, allow_newer=settings.allow_newer_schema),
+        within_s=settings.start_within_s,
+    )
     metrics.start(settings.metrics_port)
     database = await Database.connect(settings.usage_database_url, application_name="usage")
     billing = channel(settings.billing_addr, BILLING)
