@@ -32,6 +32,7 @@ async def main(settings: EdgeSettings, sockets: list[socket.socket], ports: dict
             whole.edge,
             drain=whole.drain,
             drain_s=settings.edge_drain_s,
+            keep_alive_s=settings.edge_keep_alive_s,
             trusted_proxies=settings.trusted_proxies,
             started=lambda: _started(settings, ports),
         )

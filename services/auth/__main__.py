@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx
 
@@ -12,9 +13,9 @@ from kit.client import channel
 from kit.clock import Clock, utc_now
 from kit.database import Database
 from kit.ids import IdFactory
-from kit.secrets import Sealer, derive
+from kit.secrets import sealer
 from kit.server import run, serve
-from kit.settings import load
+from kit.settings import load, text_of
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from privaterouter.billing.v1 import billing_pb2
@@ -31,7 +32,7 @@ from services.auth.settings import AuthSettings
 @asynccontextmanager
 async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Everything the RPCs work with, closed at the end."""
-    app_secret = settings.app_secret_key.get_secret_value()
+    app_secret, previous = text_of(settings.app_secret_key), text_of(settings.app_secret_key_previous)
     async with AsyncExitStack() as stack:
         database = await Database.connect(settings.auth_database_url, application_name="auth")
         stack.push_async_callback(database.close)
@@ -41,7 +42,7 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.callback(hashing.close)
         billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"])
         await stack.enter_async_context(billing)
-        seals = virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys")))
+        seals = virtual_keys.Seals(sealer(app_secret, "auth: virtual keys", previous=previous))
         virtual = None
         if settings.litellm_virtual_keys:
             client = httpx.AsyncClient(
@@ -58,7 +59,7 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
             database=database,
             bus=bus,
             passwords=hashing,
-            digester=Digester(app_secret),
+            digester=Digester(app_secret, previous=previous),
             seals=seals,
             openings=account_openings.openings(database, BillingServiceStub(billing), clock=clock),
             virtual=virtual,
@@ -77,13 +78,15 @@ async def main(settings: AuthSettings) -> None:
     )
     async with built(settings) as parts:
         servicer = AuthServicer(parts)
+        renew = partial(virtual_keys.renew_seals, parts.database, parts.seals)
+        renewing = [renew] if settings.app_secret_key_previous else []
         await serve(
             name="auth",
             listen=settings.auth_listen,
             register=lambda server: add_AuthServiceServicer_to_server(servicer, server),
             services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
             ready=parts.database.ping,
-            background=[relay.run for relay in parts.relays],
+            background=[*renewing, *(relay.run for relay in parts.relays)],
         )
 
 

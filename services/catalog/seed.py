@@ -18,7 +18,7 @@ from kit.database import Connection, Database
 from kit.errors import AppError
 from kit.ids import IdFactory
 from kit.server import run
-from kit.settings import load
+from kit.settings import load, text_of
 from services.catalog import (
     models,
     plans,
@@ -198,7 +198,9 @@ async def main(settings: SeedSettings) -> None:
                 database,
                 bus=bus,
                 settings=settings,
-                credentials=Credentials(settings.app_secret_key.get_secret_value()),
+                credentials=Credentials(
+                    text_of(settings.app_secret_key), previous=text_of(settings.app_secret_key_previous)
+                ),
                 ids=IdFactory(),
                 now=utc_now(),
             )

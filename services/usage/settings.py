@@ -10,6 +10,7 @@ class UsageSettings(Settings):
     usage_listen: str
     billing_addr: str
     app_secret_key: Secret
+    app_secret_key_previous: Secret | None = None
     metrics_port: int | None = None
     log_level: LogLevel = "info"
     usage_settle_interval_s: float = 1.0
