@@ -5,9 +5,16 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, books, catalogue, discovery, rerate, routing, stack, users, virtual_keys
+from cli import accounts, backup, books, catalogue, discovery, rerate, routing, stack, users, virtual_keys
 
-STACK: tuple[Callable[..., None], ...] = (stack.up, stack.migrate, stack.seed, books.reconcile)
+STACK: tuple[Callable[..., None], ...] = (
+    stack.up,
+    stack.migrate,
+    stack.seed,
+    backup.backup,
+    backup.restore,
+    books.reconcile,
+)
 LEDGER: tuple[Callable[..., None], ...] = (books.verify,)
 ADMIN: tuple[Callable[..., None], ...] = (
     users.create_admin,
