@@ -109,6 +109,10 @@ bench-lag: .venv/.ready-dev ## How long after a request its usage row and its de
 bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
 	@exec $(BIN)/python -m bench.reads
 
+.PHONY: bench-sizing
+bench-sizing: .venv/.ready-dev ## What each process takes in memory and CPU, idle and at work
+	@exec $(BIN)/python -m bench.sizing
+
 ##@ Change
 
 .PHONY: fmt

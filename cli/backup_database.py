@@ -75,6 +75,13 @@ async def copy_out(connection: Connection, writer: Writer, *, release: str, app_
     Nobody migrates meanwhile; everything else goes on.
     """
     await connection.execute("SELECT pg_advisory_lock_shared($1)", MIGRATION_LOCK)
+    try:
+        return await _copied(connection, writer, release=release, app_secret=app_secret)
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock_shared($1)", MIGRATION_LOCK)
+
+
+async def _copied(connection: Connection, writer: Writer, *, release: str, app_secret: str) -> Manifest:
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         moment: datetime = await connection.fetchval("SELECT now()")
         revisions = {service: await _revision(connection, service) for service in SERVICES}
