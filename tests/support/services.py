@@ -41,28 +41,40 @@ def running_services(
 
     `settings` are more variables for all of them. Logs are in `directory`, and all data is gone in the end.
     """
+    addresses = {f"{service.upper()}_ADDR": f"unix:{directory}/{service}.sock" for service in NAMES}
+    listen = {f"{service.upper()}_LISTEN": addresses[f"{service.upper()}_ADDR"] for service in NAMES}
+    named = {**addresses, **listen, **settings}
+    with (
+        seeded_database(cluster, redis_url, directory, upstream_url=upstream_url, **named) as (environment, url),
+        ExitStack() as stack,
+    ):
+        processes = {service: stack.enter_context(_process(service, environment, directory)) for service in NAMES}
+        _in_a_thread(_all_ready(addresses, directory))
+        yield RunningServices(environment, processes, url)
+
+
+@contextmanager
+def seeded_database(
+    cluster: Cluster, redis_url: str, directory: Path, *, upstream_url: str, **settings: str
+) -> Iterator[tuple[dict[str, str], str]]:
+    """A new database for the four services: the environment that they need, with `settings`, and the migrator's DSN."""
     name = f"services_{os.getpid()}_{abs(hash(directory))}"
     _in_a_thread(cluster.execute(f"CREATE DATABASE {name} TEMPLATE {_in_a_thread(cluster.template(_TEMPLATE))}"))
     url = cluster.url_of(name)
-    addresses = {f"{service.upper()}_ADDR": f"unix:{directory}/{service}.sock" for service in NAMES}
-    shared = {
+    environment = {
         "PATH": os.environ["PATH"],
         "APP_SECRET_KEY": APP_SECRET,
         "JWT_SECRET": JWT_SECRET,
         "REDIS_URL": redis_url,
         "UPSTREAM_KIND": "openai",
         "UPSTREAM_BASE_URL": upstream_url,
-        **addresses,
         **{f"{service.upper()}_DATABASE_URL": dsn.service_url(url, service, APP_SECRET) for service in NAMES},
-        **{f"{service.upper()}_LISTEN": addresses[f"{service.upper()}_ADDR"] for service in NAMES},
         **settings,
     }
     try:
-        subprocess.run([sys.executable, "-m", "services.catalog.seed"], env=shared, check=True, capture_output=True)
-        with ExitStack() as stack:
-            processes = {service: stack.enter_context(_process(service, shared, directory)) for service in NAMES}
-            _in_a_thread(_all_ready(addresses, directory))
-            yield RunningServices(shared, processes, url)
+        seed = [sys.executable, "-m", "services.catalog.seed"]
+        subprocess.run(seed, env=environment, check=True, capture_output=True)
+        yield environment, url
     finally:
         _in_a_thread(cluster.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 
