@@ -5,7 +5,20 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, backup, books, catalogue, discovery, doctor, rerate, routing, stack, users, virtual_keys
+from cli import (
+    accounts,
+    backup,
+    books,
+    catalogue,
+    certificates,
+    discovery,
+    doctor,
+    rerate,
+    routing,
+    stack,
+    users,
+    virtual_keys,
+)
 
 STACK: tuple[Callable[..., None], ...] = (
     stack.up,
@@ -14,6 +27,7 @@ STACK: tuple[Callable[..., None], ...] = (
     doctor.doctor,
     backup.backup,
     backup.restore,
+    certificates.certificates,
     books.reconcile,
 )
 LEDGER: tuple[Callable[..., None], ...] = (books.verify,)

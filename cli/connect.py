@@ -14,6 +14,7 @@ from deploy.local.home import Home
 from deploy.local.places import Places
 from kit.client import channel
 from kit.settings import load
+from kit.tls import Tls
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import AuthServiceStub
 from privaterouter.billing.v1 import billing_pb2
@@ -48,11 +49,17 @@ class Clients:
 def run(command: Callable[[Clients], Awaitable[T]], *, status: int = 1) -> T:
     """Call the services as `command` does; expected failures end the process with one line and that status."""
     with told(status=status):
-        return asyncio.run(_run(command, addresses(load(CliSettings))))
+        settings = load(CliSettings)
+        targets = addresses(settings)
+        # The embedded stack speaks plaintext over sockets of its own, whatever is set for a deployed one.
+        tls = Tls.of(settings.tls_dir) if settings.auth_addr else None
+        return asyncio.run(_run(command, targets, tls=tls))
 
 
-async def _run(command: Callable[[Clients], Awaitable[T]], targets: dict[str, str]) -> T:
-    channels = {name: channel(targets[name], descriptor, timeout_s=TIMEOUT_S) for name, descriptor in SERVICES.items()}
+async def _run(command: Callable[[Clients], Awaitable[T]], targets: dict[str, str], *, tls: Tls | None) -> T:
+    channels = {
+        name: channel(targets[name], descriptor, timeout_s=TIMEOUT_S, tls=tls) for name, descriptor in SERVICES.items()
+    }
     try:
         return await command(
             Clients(

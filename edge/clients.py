@@ -6,6 +6,7 @@ import grpc
 
 from edge.settings import EdgeSettings
 from kit.client import channel
+from kit.tls import Tls
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import AuthServiceStub
 from privaterouter.billing.v1 import billing_pb2
@@ -28,10 +29,10 @@ class Clients:
     """By service name, for health checks."""
 
     @classmethod
-    def connect(cls, settings: EdgeSettings) -> "Clients":
+    def connect(cls, settings: EdgeSettings, *, tls: Tls | None = None) -> "Clients":
         """Clients that connect when first used; a service may be away now."""
         channels = {
-            name: channel(address, file.services_by_name[f"{name.title()}Service"])
+            name: channel(address, file.services_by_name[f"{name.title()}Service"], tls=tls)
             for name, address, file in (
                 ("auth", settings.auth_addr, auth_pb2.DESCRIPTOR),
                 ("catalog", settings.catalog_addr, catalog_pb2.DESCRIPTOR),

@@ -103,6 +103,7 @@ REMOTE: Final[Mapping[tuple[str, str], str]] = {
     ("usage.privaterouter", "INVALID_FILTER"): "invalid_parameter",
     ("kit.privaterouter", "INVALID_ARGUMENT"): "invalid_parameter",
     ("kit.privaterouter", "UNAVAILABLE"): "service_unavailable",
+    ("kit.privaterouter", "CALLER_NOT_ALLOWED"): "service_unavailable",
     ("kit.privaterouter", "INTERNAL"): "internal_error",
 }
 

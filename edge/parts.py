@@ -24,6 +24,7 @@ from edge.lookup.catalogue import Catalogue, Route
 from edge.lookup.invalidation import Invalidation
 from edge.money.path import MoneyPath
 from edge.settings import EdgeSettings
+from edge.tasks import Tasks
 from edge.upstream.client import AiohttpClient
 from edge.upstream.fleet import Fleet
 from edge.upstream.getter import Getter
@@ -43,6 +44,7 @@ from kit.bus import Bus
 from kit.clock import Clock, utc_now
 from kit.ids import IdFactory
 from kit.settings import text_of
+from kit.tls import Tls
 
 
 @dataclass
@@ -67,7 +69,12 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
     At the end, money is settled while everything that this needs still works.
     """
     async with AsyncExitStack() as stack:
-        clients = Clients.connect(settings)
+        tls = Tls.of(settings.tls_dir)
+        if tls:
+            watching = Tasks()
+            stack.push_async_callback(watching.close)
+            watching.start("certificates", tls.watch)
+        clients = Clients.connect(settings, tls=tls)
         stack.push_async_callback(clients.close)
         bus = await Bus.connect(settings.redis_url)
         stack.push_async_callback(bus.close)

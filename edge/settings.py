@@ -7,6 +7,7 @@ from pydantic import Field
 
 from edge.money.pace import Pace
 from kit.settings import LogLevel, Secret, Settings
+from kit.tls import TlsDir
 
 
 class JournalSync(StrEnum):
@@ -26,6 +27,8 @@ class EdgeSettings(Settings):
     catalog_addr: str = "127.0.0.1:50052"
     billing_addr: str = "127.0.0.1:50053"
     usage_addr: str = "127.0.0.1:50054"
+    tls_dir: TlsDir | None = None
+    """Directory of the certificate that services are shown, with its key and who is believed. Unset: plaintext."""
     redis_url: str = "redis://127.0.0.1:6379/0"
     """Valkey or Redis, for rate limits and the invalidation bus."""
     jwt_secret: Secret

@@ -1,7 +1,9 @@
 """Channels to other services: a deadline on every call, retries where safe, typed errors."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Self
 
 import grpc
@@ -10,6 +12,7 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 
 from kit.errors import unpack
 from kit.logs import request_id
+from kit.tls import Tls
 from kit.wire import MAX_MESSAGE_BYTES, REQUEST_ID_KEY
 
 _SAFE = (MethodOptions.NO_SIDE_EFFECTS, MethodOptions.IDEMPOTENT)
@@ -23,13 +26,23 @@ _RETRY = {
 # The retry budget: each failure costs a token, each success gives a tenth back, and no retries
 # happen at half or less. So at most a tenth of the load of a failing server is retries.
 _BUDGET = {"maxTokens": 20, "tokenRatio": 0.1}
+# With a new certificate. The other side may hear of a new authority some seconds after us, and the old connection
+# is good until then; where nobody answers at all, the new certificate is the better one to go on with.
+_CONNECTED_WITHIN_S = 20.0
+# More than any call's deadline.
+_GRACE_S = 120.0
 
 Metadata = Iterable[tuple[str, str | bytes]]
 Call = Callable[..., Awaitable[Any]]
 
 
-def channel(target: str, *services: ServiceDescriptor, timeout_s: float = 5.0) -> grpc.aio.Channel:
+def channel(
+    target: str, *services: ServiceDescriptor, timeout_s: float = 5.0, tls: Tls | None = None
+) -> grpc.aio.Channel:
     """A channel for stubs whose calls fail with kit.errors.RemoteError only.
+
+    With `tls` it shows a certificate, wants one of the server for the target's name, and moves over to a new one
+    without a failed call.
 
     A call without a `timeout` gets `timeout_s`. Methods of `services` that their proto marks
     `idempotency_level` NO_SIDE_EFFECTS or IDEMPOTENT are tried up to four times on UNAVAILABLE,
@@ -49,7 +62,13 @@ def channel(target: str, *services: ServiceDescriptor, timeout_s: float = 5.0) -
         ("grpc.min_reconnect_backoff_ms", 1_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
     )
-    return _Channel(grpc.aio.insecure_channel(target, options=options), timeout_s)
+
+    def dial() -> grpc.aio.Channel:
+        if tls:
+            return grpc.aio.secure_channel(target, tls.channel_credentials(), options=options)
+        return grpc.aio.insecure_channel(target, options=options)
+
+    return _Channel(dial, timeout_s, tls)
 
 
 def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, object]:
@@ -69,19 +88,24 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, object]:
 
 
 class _Channel(grpc.aio.Channel):
-    """Delegates to a real channel; its unary calls are plain coroutines.
+    """Delegates to a real channel, after a change of certificates to another one; its unary calls are plain coroutines.
 
     gRPC's own client interceptors start a task for every call, which costs as much as a third of
-    the call; this costs a function call.
+    the call; this costs a function call. Streams, of which our contracts have none, stay where they began.
     """
 
-    def __init__(self, inner: grpc.aio.Channel, timeout_s: float) -> None:
-        self._inner = inner
+    def __init__(self, dial: Callable[[], grpc.aio.Channel], timeout_s: float, tls: Tls | None) -> None:
+        self._dial = dial
+        self._inner = dial()
         self._timeout_s = timeout_s
+        self._moves: set[asyncio.Task[None]] = set()
+        self._moving = asyncio.Lock()
+        self._unsubscribe = tls.subscribe(self._renew) if tls else None
 
     def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
         """The callable of one unary method; stubs ask for it when they are made."""
-        multicallable: Call = self._inner.unary_unary(*args, **kwargs)
+        inner = self._inner
+        multicallable: Call = inner.unary_unary(*args, **kwargs)
         timeout_s = self._timeout_s
 
         # The signature is that of gRPC's own callables.
@@ -90,8 +114,12 @@ class _Channel(grpc.aio.Channel):
             *,
             timeout: float | None = None,  # noqa: ASYNC109
             metadata: Metadata = (),
-            **kwargs: Any,
+            **options: Any,
         ) -> Any:
+            nonlocal inner, multicallable
+            if inner is not self._inner:
+                inner = self._inner
+                multicallable = inner.unary_unary(*args, **kwargs)
             if current := request_id.get():
                 metadata = (*metadata, (REQUEST_ID_KEY, current))
             try:
@@ -99,7 +127,7 @@ class _Channel(grpc.aio.Channel):
                     request,
                     timeout=timeout_s if timeout is None else timeout,
                     metadata=metadata or None,
-                    **kwargs,
+                    **options,
                 )
             except grpc.aio.AioRpcError as error:
                 raise unpack(error) from None
@@ -127,7 +155,31 @@ class _Channel(grpc.aio.Channel):
 
     async def close(self, grace: float | None = None) -> None:
         """Closes the channel; running calls get `grace` seconds."""
+        if self._unsubscribe:
+            self._unsubscribe()
+            self._unsubscribe = None
+        for move in self._moves:
+            move.cancel()
+        await asyncio.gather(*self._moves, return_exceptions=True)
         await self._inner.close(grace)
+
+    def _renew(self) -> None:
+        move = asyncio.create_task(self._move())
+        self._moves.add(move)
+        move.add_done_callback(self._moves.discard)
+
+    async def _move(self) -> None:
+        """Goes over to a channel with the present certificate once that is connected, and lets the old one end."""
+        left = fresh = self._dial()
+        try:
+            async with self._moving:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_CONNECTED_WITHIN_S):
+                        await fresh.channel_ready()
+                left, self._inner = self._inner, fresh
+            await asyncio.sleep(_GRACE_S)
+        finally:
+            await left.close()
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:  # noqa: FBT001, FBT002
         """The connectivity state."""

@@ -4,6 +4,7 @@
     ├── AppError           an expected failure; carries a gRPC code, a reason and string metadata
     │   ├── InvalidArgument    the caller sent something that can never work
     │   ├── Unavailable        a dependency cannot be asked now; trying again may work
+    │   ├── CallerNotAllowed   the process that calls has no business with this RPC
     │   └── Internal           our fault; the message says nothing about why
     └── RemoteError        what another process answered, or that it could not be reached
 
@@ -55,6 +56,14 @@ class Unavailable(AppError):
 
     code = grpc.StatusCode.UNAVAILABLE
     reason = "UNAVAILABLE"
+    domain = "kit.privaterouter"
+
+
+class CallerNotAllowed(AppError):
+    """The process that calls has no business with this RPC, says its certificate: `caller` in the metadata."""
+
+    code = grpc.StatusCode.PERMISSION_DENIED
+    reason = "CALLER_NOT_ALLOWED"
     domain = "kit.privaterouter"
 
 

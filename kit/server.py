@@ -1,10 +1,10 @@
-"""A gRPC server from start to drained: health, reflection, background tasks, SIGTERM."""
+"""A gRPC server from start to drained: certificates, health, reflection, background tasks, SIGTERM."""
 
 import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,17 @@ from kit import faults
 from kit.health import LIVENESS, READINESS
 from kit.interceptors import Guard
 from kit.logs import get_logger
+from kit.tls import Tls
 from kit.wire import MAX_MESSAGE_BYTES
 
 READY_INTERVAL_S = 1.0
 CANCEL_AGAIN_S = 0.5
+CONNECTION_AGE_S = 60.0
+"""Clients in a network are told to connect anew after so long (a tenth more or less), which makes them look the name up
+again: so a new replica behind it gets its share of the calls within about a minute. With certificates a connection
+costs 5 ms of processor time, both sides together."""
+CONNECTION_GRACE_S = 120.0
+"""Calls that run on an old connection may go on for so long: more than the longest deadline of our clients."""
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -38,6 +45,7 @@ log = get_logger()
 Register = Callable[[grpc.aio.Server], None]
 Ready = Callable[[], Awaitable[bool]]
 Background = Callable[[], Awaitable[None]]
+Callers = Mapping[str, Collection[str]]
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -55,12 +63,16 @@ async def serve(
     ready: Ready | None = None,
     background: Sequence[Background] = (),
     drain_s: float = 20,
+    tls: Tls | None = None,
+    callers: Callers | None = None,
+    health_listen: str = "",
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains: no new calls, `drain_s` for those running.
 
     `services` are full proto names (for reflection and health), `ready` is asked every second and
     must not raise for long. A background task that raises stops the process with exit status 1;
-    all of them are cancelled after the drain. OSError when `listen` cannot be bound.
+    all of them are cancelled after the drain. The last three are as for `running`, but that the
+    certificates are also watched. OSError when `listen` or `health_listen` cannot be bound.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -68,12 +80,21 @@ async def serve(
         loop.add_signal_handler(signum, stop.set)
     failed = False
     async with AsyncExitStack() as stack:
-        tasks = [asyncio.ensure_future(start()) for start in background]
+        tasks = [asyncio.ensure_future(start()) for start in (*background, *([tls.watch] if tls else []))]
         stack.push_async_callback(_cancel, tasks)
         target = await stack.enter_async_context(
-            running(listen=listen, register=register, services=services, ready=ready, drain_s=drain_s)
+            running(
+                listen=listen,
+                register=register,
+                services=services,
+                ready=ready,
+                drain_s=drain_s,
+                tls=tls,
+                callers=callers,
+                health_listen=health_listen,
+            )
         )
-        log.info("listening", service=name, target=target)
+        log.info("listening", service=name, target=target, **({"identity": tls.identity} if tls else {}))
         failed = await _until(stop, tasks)
         log.info("draining", service=name)
     log.info("stopped", service=name)
@@ -89,33 +110,65 @@ async def running(
     services: Sequence[str] = (),
     ready: Ready | None = None,
     drain_s: float = 20,
+    tls: Tls | None = None,
+    callers: Callers | None = None,
+    health_listen: str = "",
+    connection_age_s: float = CONNECTION_AGE_S,
 ) -> AsyncIterator[str]:
-    """A started server; yields the target that clients dial (port 0 is filled in), drains on exit."""
-    server = grpc.aio.server(interceptors=(Guard(),), options=_OPTIONS)
-    register(server)
+    """A started server; yields the target that clients dial (port 0 is filled in), drains on exit.
+
+    With `tls` clients show a certificate, and make only the RPCs for which `callers` names them; there is no
+    reflection. At `health_listen`, where set, health is told in plaintext and without a certificate, for probes.
+    """
     checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
-    target = _bind(server, listen)
     names = ("", READINESS, *services)
     await _report(checks, names, serving=await _ask(ready))
     await _report(checks, (LIVENESS,), serving=True)
+    async with AsyncExitStack() as stack:
+        if health_listen:
+            await stack.enter_async_context(_health_server(checks, health_listen))
+        options = (*_OPTIONS, *_age(connection_age_s)) if not listen.startswith("unix:") else _OPTIONS
+        server = grpc.aio.server(interceptors=(Guard((callers or {}) if tls else None),), options=options)
+        register(server)
+        health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+        if not tls:
+            reflection.enable_server_reflection((*services, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+        target = _bind(server, listen, tls=tls)
+        await server.start()
+        watch = asyncio.create_task(_watch(checks, names, ready)) if ready else None
+        try:
+            yield target
+        finally:
+            if watch:
+                await _cancel([watch])
+            await _report(checks, names, serving=False)
+            await server.stop(drain_s)
+
+
+@asynccontextmanager
+async def _health_server(checks: Any, listen: str) -> AsyncIterator[None]:
+    server = grpc.aio.server(options=_OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    log.info("health_listening", target=_bind(server, listen))
     await server.start()
-    watch = asyncio.create_task(_watch(checks, names, ready)) if ready else None
     try:
-        yield target
+        yield
     finally:
-        if watch:
-            await _cancel([watch])
-        await _report(checks, names, serving=False)
-        await server.stop(drain_s)
+        await server.stop(None)
 
 
-def _bind(server: grpc.aio.Server, listen: str) -> str:
+def _age(age_s: float) -> tuple[tuple[str, int], ...]:
+    return (
+        ("grpc.max_connection_age_ms", round(age_s * 1_000)),
+        ("grpc.max_connection_age_grace_ms", round(CONNECTION_GRACE_S * 1_000)),
+    )
+
+
+def _bind(server: grpc.aio.Server, listen: str, *, tls: Tls | None = None) -> str:
     if listen.startswith("unix:"):
         _remove_stale(Path(listen.removeprefix("unix:").removeprefix("//")))
     try:
-        port = server.add_insecure_port(listen)
+        port = server.add_secure_port(listen, tls.server_credentials()) if tls else server.add_insecure_port(listen)
     except RuntimeError as error:
         raise OSError(f"cannot listen on {listen}; is it in use?") from error
     if listen.startswith("unix:"):

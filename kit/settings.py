@@ -1,13 +1,22 @@
-"""Settings from the environment and `.env`, refused with one clear line per mistake."""
+"""Settings from the environment, `.env` and files of secrets, refused with one clear line per mistake."""
 
 import os
 import sys
 from collections.abc import Iterator
-from typing import Annotated, Literal, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
 
 from dotenv import dotenv_values
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 MIN_SECRET_CHARS = 32
 _WELL_KNOWN = ("changeme", "change-me", "change_me", "secret", "password", "example", "insecure")
@@ -47,10 +56,25 @@ LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidat
 """How much is logged, in any case."""
 
 
-class Settings(BaseSettings):
-    """Base of every process's settings; a variable of the environment wins over `.env`.
+def _directory(value: Path) -> Path:
+    if not value.is_dir():
+        raise ValueError(f"{value} is no directory; name one that holds a file for each secret, or unset it")
+    return value
 
-    A field `app_secret_key` is read from `APP_SECRET_KEY`; an empty variable counts as unset.
+
+class _SecretFiles(SecretsSettingsSource):
+    """An empty file counts as none, as an empty variable does."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        value, key, is_complex = super().get_field_value(field, field_name)
+        return value or None, key, is_complex
+
+
+class Settings(BaseSettings):
+    """Base of every process's settings; a variable of the environment wins over `.env`, and that over a file.
+
+    A field `app_secret_key` is read from `APP_SECRET_KEY`, or from the file `app_secret_key` in SECRETS_DIR; an empty
+    variable or file counts as unset.
     """
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
@@ -59,6 +83,26 @@ class Settings(BaseSettings):
     """How long a process waits at its start for what it needs (kit/starting.py)."""
     allow_newer_schema: bool = False
     """Whether to start on a database that a newer release has migrated: for going back to the one before it."""
+    secrets_dir: Annotated[Path, AfterValidator(_directory)] | None = None
+    """Directory with a file for each secret, as clusters and Docker mount them."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 (the one of a directory that is known beforehand)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Adds the files of the directory that the environment or `.env` names."""
+        sources = (init_settings, env_settings, dotenv_settings)
+        named = [each.env_vars.get("secrets_dir") for each in sources if isinstance(each, EnvSettingsSource)]
+        directory = next(filter(None, named), None)
+        # What is no directory is told by the field.
+        if directory and Path(directory).is_dir():
+            return (*sources, _SecretFiles(settings_cls, directory))
+        return sources
 
 
 S = TypeVar("S", bound=Settings)
@@ -70,6 +114,9 @@ def load(cls: type[S]) -> S:
         settings = cls()
     except ValidationError as error:
         problems = list(explained(error))
+    except SettingsError as error:
+        # A file that may not be read, or what is not JSON where it has to be; the cause shows no value.
+        problems = [f"SETTINGS: {error}: {error.__cause__}"]
     else:
         problems = list(shared_secrets(settings))
         if not problems:

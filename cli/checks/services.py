@@ -9,22 +9,23 @@ from cli.checks.surroundings import Surroundings
 from cli.connect import SERVICES
 from kit.client import channel
 from kit.health import is_serving
+from kit.tls import Tls
 
 
 async def services(here: Surroundings) -> list[Check]:
     """Each asked for itself."""
-    return list(await asyncio.gather(*(_service(name, here.targets[name]) for name in SERVICES)))
+    return list(await asyncio.gather(*(_service(name, here.targets[name], tls=here.tls) for name in SERVICES)))
 
 
-async def _service(name: str, target: str) -> Check:
+async def _service(name: str, target: str, *, tls: Tls | None) -> Check:
     if not target:
         return skipped(name, f"no stack runs here, and {name.upper()}_ADDR is not set")
-    async with channel(target, SERVICES[name]) as connected:
+    async with channel(target, SERVICES[name], tls=tls) as connected:
         if await is_serving(connected, timeout_s=ANSWER_WITHIN_S):
             return ok(name, f"ready at {target}")
         if await is_serving(connected, "liveness", timeout_s=ANSWER_WITHIN_S):
             return failed(name, f"at {target} is alive and not ready", "see its log: most likely its database is away")
-    return failed(name, f"does not answer at {target}", f"start it, or set {name.upper()}_ADDR right")
+    return failed(name, f"does not answer at {target}", f"start it, or set {name.upper()}_ADDR (and TLS_DIR) right")
 
 
 async def edge(here: Surroundings) -> list[Check]:

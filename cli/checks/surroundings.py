@@ -14,6 +14,7 @@ from deploy.local.home import Home
 from deploy.local.places import Places
 from deploy.local.settings import SERVICES
 from kit.dsn import service_url
+from kit.tls import Tls, TlsError
 
 OWN_SECRETS: Final = ("APP_SECRET_KEY", "JWT_SECRET")
 """Those that are ours to make; each must be long and its own."""
@@ -34,6 +35,7 @@ class DoctorSettings(CliSettings):
     litellm_master_key_next: SecretStr = SecretStr("")
     upstream_api_key: SecretStr = SecretStr("")
     edge_journal_dir: Path | None = None
+    tls_dir: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +52,9 @@ class Surroundings:
     service_urls: dict[str, str]
     redis_url: str
     journal: Path | None
+    tls_dir: Path | None
+    tls: Tls | None
+    """None where there is none, or none that can be used."""
     secrets: dict[str, str] = field(repr=False)
     """By the names of their settings."""
 
@@ -73,6 +78,9 @@ def look_around(settings: DoctorSettings) -> Surroundings:
         service_urls={name: url for name, url in own.items() if url},
         redis_url=settings.redis_url or (running.redis_url if running else ""),
         journal=home.journal if running else journal,
+        # The embedded stack speaks plaintext over sockets of its own.
+        tls_dir=None if running else settings.tls_dir,
+        tls=None if running else _tls(settings.tls_dir),
         secrets=secrets,
     )
 
@@ -85,6 +93,13 @@ def in_file() -> dict[str, str]:
 def in_environment(name: str) -> str:
     """What the environment sets."""
     return os.environ.get(name, "")
+
+
+def _tls(directory: Path | None) -> Tls | None:
+    try:
+        return Tls.of(directory)
+    except TlsError:
+        return None
 
 
 def _kept(home: Home | None) -> dict[str, str]:

@@ -35,7 +35,7 @@ async def upstreams(here: Surroundings) -> list[Check]:
     name, target = "upstreams", here.targets["catalog"]
     if not target:
         return [skipped(name, "the catalogue cannot be asked from here")]
-    async with channel(target, SERVICES["catalog"], timeout_s=ANSWER_WITHIN_S) as connected:
+    async with channel(target, SERVICES["catalog"], timeout_s=ANSWER_WITHIN_S, tls=here.tls) as connected:
         try:
             catalogue = await CatalogServiceStub(connected).GetCatalog(catalog_pb2.GetCatalogRequest())
         except RemoteError as error:

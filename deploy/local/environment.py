@@ -21,8 +21,10 @@ WITHHELD = {
     "EDGE_JOURNAL_DIR",
     "EDGE_PORT",
     "EDGE_PORTS_FILE",
+    "HEALTH_LISTEN",
     "JWT_SECRET",
     "METRICS_PORT",
+    "TLS_DIR",
     *(f"{service.upper()}_{name}" for service in SERVICES for name in ("ADDR", "DATABASE_URL", "LISTEN")),
 }
 

@@ -16,12 +16,14 @@ from kit.ids import IdFactory
 from kit.secrets import sealer
 from kit.server import run, serve
 from kit.settings import load, text_of
+from kit.tls import Tls
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from services.auth import account_openings, virtual_keys
 from services.auth.api_keys import Digester
+from services.auth.callers import CALLERS
 from services.auth.parts import Parts, ProxyParts
 from services.auth.passwords import Passwords
 from services.auth.proxy import Proxy
@@ -30,7 +32,7 @@ from services.auth.settings import AuthSettings
 
 
 @asynccontextmanager
-async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncIterator[Parts]:
+async def built(settings: AuthSettings, *, tls: Tls | None = None, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Everything the RPCs work with, closed at the end."""
     app_secret, previous = text_of(settings.app_secret_key), text_of(settings.app_secret_key_previous)
     async with AsyncExitStack() as stack:
@@ -40,7 +42,7 @@ async def built(settings: AuthSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.push_async_callback(bus.close)
         hashing = Passwords(os.urandom)
         stack.callback(hashing.close)
-        billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"])
+        billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"], tls=tls)
         await stack.enter_async_context(billing)
         seals = virtual_keys.Seals(sealer(app_secret, "auth: virtual keys", previous=previous))
         virtual = None
@@ -76,7 +78,8 @@ async def main(settings: AuthSettings) -> None:
         starting.valkey(settings.redis_url),
         within_s=settings.start_within_s,
     )
-    async with built(settings) as parts:
+    tls = Tls.of(settings.tls_dir)
+    async with built(settings, tls=tls) as parts:
         servicer = AuthServicer(parts)
         renew = partial(virtual_keys.renew_seals, parts.database, parts.seals)
         renewing = [renew] if settings.app_secret_key_previous else []
@@ -87,6 +90,9 @@ async def main(settings: AuthSettings) -> None:
             services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
             ready=parts.database.ping,
             background=[*renewing, *(relay.run for relay in parts.relays)],
+            tls=tls,
+            callers=CALLERS,
+            health_listen=settings.health_listen,
         )
 
 

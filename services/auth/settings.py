@@ -5,10 +5,11 @@ from typing import Self
 from pydantic import SecretStr, model_validator
 
 from kit.settings import LogLevel, Secret, Settings
+from kit.tls import TlsDir
 
 
 class AuthSettings(Settings):
-    """`billing_addr` is where billing is called; `metrics_port` empty: no metrics are served.
+    """Empty, `tls_dir` is plaintext, `health_listen` and `metrics_port` are no port. `billing_addr` is billing's.
 
     With `litellm_virtual_keys` every API key gets a virtual key of the LiteLLM proxy at `litellm_base_url`. Where that
     refuses its master key the next one is tried: the one that it has, or will have, after a change.
@@ -24,6 +25,8 @@ class AuthSettings(Settings):
     litellm_base_url: str = ""
     litellm_master_key: SecretStr = SecretStr("")
     litellm_master_key_next: SecretStr = SecretStr("")
+    tls_dir: TlsDir | None = None
+    health_listen: str = ""
     metrics_port: int | None = None
     log_level: LogLevel = "info"
 

@@ -8,10 +8,12 @@ from kit.database import Database
 from kit.ids import IdFactory
 from kit.server import run, serve
 from kit.settings import load
+from kit.tls import Tls
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from privaterouter.catalog.v1 import catalog_pb2
 from services.billing.announcements import Announcer
+from services.billing.callers import CALLERS
 from services.billing.plans import Plans
 from services.billing.servicer import BillingServicer
 from services.billing.settings import BillingSettings
@@ -26,9 +28,10 @@ async def main(settings: BillingSettings) -> None:
         starting.valkey(settings.redis_url),
         within_s=settings.start_within_s,
     )
+    tls = Tls.of(settings.tls_dir)
     database = await Database.connect(settings.billing_database_url, application_name="billing")
     bus = await Bus.connect(settings.redis_url)
-    catalog = channel(settings.catalog_addr, catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"])
+    catalog = channel(settings.catalog_addr, catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"], tls=tls)
     announcer = Announcer(bus)
     servicer = BillingServicer(
         database, announcer=announcer, plans=Plans(catalog), clock=utc_now, ids=IdFactory(), terms=settings.terms()
@@ -43,6 +46,9 @@ async def main(settings: BillingSettings) -> None:
             services=[billing_pb2.DESCRIPTOR.services_by_name["BillingService"].full_name],
             ready=database.ping,
             background=[uptime.run, announcer.run, watch.run],
+            tls=tls,
+            callers=CALLERS,
+            health_listen=settings.health_listen,
         )
     finally:
         await catalog.close()

@@ -3,16 +3,22 @@
 from datetime import timedelta
 
 from kit.settings import LogLevel, Settings
+from kit.tls import TlsDir
 from services.billing.terms import Terms
 
 
 class BillingSettings(Settings):
-    """`metrics_port` empty: no metrics are served. The times are those of the design; tests scale them."""
+    """Empty, `tls_dir` is plaintext, `health_listen` and `metrics_port` are no port.
+
+    The times are those of the design; tests scale them.
+    """
 
     billing_database_url: str
     billing_listen: str
     catalog_addr: str
     redis_url: str
+    tls_dir: TlsDir | None = None
+    health_listen: str = ""
     metrics_port: int | None = None
     log_level: LogLevel = "info"
     billing_beat_s: float = 1.0

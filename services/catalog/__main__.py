@@ -8,8 +8,10 @@ from kit.ids import IdFactory
 from kit.logs import get_logger
 from kit.server import run, serve
 from kit.settings import load, text_of
+from kit.tls import Tls
 from privaterouter.catalog.v1 import catalog_pb2
 from privaterouter.catalog.v1.catalog_pb2_grpc import add_CatalogServiceServicer_to_server
+from services.catalog.callers import CALLERS
 from services.catalog.servicer import CatalogServicer
 from services.catalog.settings import CatalogSettings
 from services.catalog.upstreams import Credentials, renew_seals
@@ -42,6 +44,9 @@ async def main(settings: CatalogSettings) -> None:
             register=lambda server: add_CatalogServiceServicer_to_server(servicer, server),
             services=[catalog_pb2.DESCRIPTOR.services_by_name["CatalogService"].full_name],
             ready=database.ping,
+            tls=Tls.of(settings.tls_dir),
+            callers=CALLERS,
+            health_listen=settings.health_listen,
         )
     finally:
         await bus.close()

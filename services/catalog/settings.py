@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import SecretStr, model_validator
 
 from kit.settings import LogLevel, Secret, Settings
+from kit.tls import TlsDir
 
 
 class DatabaseSettings(Settings):
@@ -18,9 +19,11 @@ class DatabaseSettings(Settings):
 
 
 class CatalogSettings(DatabaseSettings):
-    """Settings of `python -m services.catalog`; `metrics_port` empty: no metrics are served."""
+    """Settings of `python -m services.catalog`. Empty, `tls_dir` is plaintext, the two after it are no port."""
 
     catalog_listen: str
+    tls_dir: TlsDir | None = None
+    health_listen: str = ""
     metrics_port: int | None = None
 
 

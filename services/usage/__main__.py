@@ -11,10 +11,12 @@ from kit.logs import configure
 from kit.secrets import sealer
 from kit.server import run, serve
 from kit.settings import load, text_of
+from kit.tls import Tls
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2
 from privaterouter.usage.v1.usage_pb2_grpc import add_UsageServiceServicer_to_server
+from services.usage.callers import CALLERS
 from services.usage.idempotency import Answers, purge
 from services.usage.leftovers import LeftLeases
 from services.usage.partitions import keep_months
@@ -35,8 +37,9 @@ async def main(settings: UsageSettings) -> None:
         within_s=settings.start_within_s,
     )
     metrics.start(settings.metrics_port)
+    tls = Tls.of(settings.tls_dir)
     database = await Database.connect(settings.usage_database_url, application_name="usage")
-    billing = channel(settings.billing_addr, BILLING)
+    billing = channel(settings.billing_addr, BILLING, tls=tls)
     lost_workers = LostWorkers(
         database,
         lost_after_s=settings.usage_lost_after_s,
@@ -61,6 +64,9 @@ async def main(settings: UsageSettings) -> None:
             services=[USAGE.full_name],
             ready=database.ping,
             background=[relay.run, partial(keep_months, database), partial(purge, database), watch.run],
+            tls=tls,
+            callers=CALLERS,
+            health_listen=settings.health_listen,
         )
     finally:
         await billing.close()

@@ -18,7 +18,7 @@ from cli.__main__ import build
 from cli.backup_file import MANIFEST
 from deploy.local.postgres import program_directory
 from deploy.local.settings import SERVICES
-from tests.cli.conftest import NOWHERE
+from tests.cli.conftest import NOWHERE, typed
 from tests.support.customers import Customer, customer
 from tests.support.databases import APP_SECRET, Databases
 from tests.support.processes import fake_upstream
@@ -59,11 +59,6 @@ def kept(stack: RunningStack, tmp_path_factory: pytest.TempPathFactory) -> Itera
         secret = dotenv_values(stack.home.secrets)["APP_SECRET_KEY"]
         assert secret
         yield Kept(stack, someone, file, secret)
-
-
-def typed(stack: RunningStack, *command: str) -> Result:
-    """A command for that stack, run here: starting a program takes longer than most of them."""
-    return CliRunner().invoke(build(), command, env={"PRIVATEROUTER_HOME": str(stack.home.root)})
 
 
 def asked(someone: Customer) -> int:

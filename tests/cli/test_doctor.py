@@ -2,11 +2,14 @@
 
 import json
 import secrets
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
+from cli.__main__ import build
 from cli.checks import secrets as secret_checks
 from cli.checks.check import Check, State, clock
 from cli.checks.configuration import configuration, known_names
@@ -15,9 +18,11 @@ from cli.checks.disk import disk
 from cli.checks.surroundings import DoctorSettings, Surroundings, look_around
 from cli.checks.upstreams import judged, upstreams
 from privaterouter.catalog.v1 import catalog_pb2 as pb
+from tests.cli.conftest import typed
+from tests.support.certificates import Workshop
 from tests.support.databases import APP_SECRET, Databases
 from tests.support.processes import fake_ollama
-from tests.support.stack import RunningStack, privaterouter
+from tests.support.stack import RunningStack
 
 LITELLM = pb.Upstream(name="proxy", kind=pb.UPSTREAM_KIND_LITELLM, base_url="http://litellm:4000", virtual_keys=True)
 OPENAI = pb.Upstream(name="vllm", kind=pb.UPSTREAM_KIND_OPENAI, base_url="http://vllm:8000")
@@ -65,18 +70,18 @@ def test_a_stack_that_is_well_but_for_its_upstream(stack: RunningStack) -> None:
 
 
 def test_it_says_one_line_for_each_thing(stack: RunningStack) -> None:
-    told = stack.command("doctor")
+    told = typed(stack, "doctor")
     lines = told.stdout.splitlines()
-    assert told.returncode == 1
+    assert told.exit_code == 1
     assert all(line.split()[0] in {"ok", "warning", "FAILED", "skipped"} for line in lines)
     assert [line for line in lines if line.startswith("FAILED") and " upstream " not in line] == []
     assert "reconcile" in lines[-1]
 
 
 def test_where_nothing_runs_and_nothing_is_set_it_can_only_skip(tmp_path: Path) -> None:
-    told = privaterouter("doctor", "--json", home=tmp_path / "home")
+    told = CliRunner().invoke(build(), ["doctor", "--json"], env={"PRIVATEROUTER_HOME": str(tmp_path / "home")})
     document = json.loads(told.stdout)
-    assert told.returncode == 0
+    assert told.exit_code == 0
     assert {check["state"] for check in document["checks"]} == {"ok", "skipped"}
 
 
@@ -198,15 +203,29 @@ def test_an_upstream_is_judged_by_its_answer(
     assert what in found.what
 
 
-async def test_models_that_an_ollama_lacks_are_told_with_what_to_pull(stack: RunningStack) -> None:
+def test_models_that_an_ollama_lacks_are_told_with_what_to_pull(stack: RunningStack) -> None:
     with fake_ollama() as url:
         place = ("admin", "set-upstream", "--name", "lacking", "--kind", "ollama", "--base-url", url)
-        assert stack.command(*place).returncode == 0
+        assert typed(stack, *place).exit_code == 0
         new = ("admin", "add-model", "--name", "doctor/missing", "--upstream", "lacking", "--upstream-model", "none:1b")
-        made = stack.command(*new, "--input-usd", "1", "--output-usd", "1")
-        assert made.returncode == 0, made.stderr
-        found = {check["what"]: check for check in json.loads(stack.command("doctor", "--json").stdout)["checks"]}
+        made = typed(stack, *new, "--input-usd", "1", "--output-usd", "1")
+        assert made.exit_code == 0, made.output
+        found = {check["what"]: check for check in json.loads(typed(stack, "doctor", "--json").stdout)["checks"]}
     assert found["doctor/missing is routed there in vain"]["mend"] == "ollama pull none:1b"
+
+
+def test_a_certificate_is_looked_at_and_one_that_ends_soon_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    made = Workshop(tmp_path)
+    for ends_in, state in ((timedelta(days=60), State.OK), (timedelta(days=13), State.WARNING)):
+        directory = made.issue("operator", ends_in=ends_in)
+        (found,) = secret_checks.certificate(surroundings(monkeypatch, TLS_DIR=str(directory)))
+        assert found.state is state
+        assert "of operator in" in found.what
+    (directory / "tls.key").unlink()
+    (found,) = secret_checks.certificate(surroundings(monkeypatch, TLS_DIR=str(directory)))
+    assert (found.state, "tls.key" in found.what) == (State.FAILED, True)
 
 
 @pytest.mark.parametrize("ahead_s, state", [(0.9, "ok"), (-1.9, "ok"), (2.5, "warning"), (-40, "failed")])

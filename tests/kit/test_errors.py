@@ -4,7 +4,7 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError, Metadata
 
-from kit.errors import AppError, Internal, InvalidArgument, RemoteError, Unavailable, pack, unpack
+from kit.errors import AppError, CallerNotAllowed, Internal, InvalidArgument, RemoteError, Unavailable, pack, unpack
 from kit.wire import ERROR_KEY
 
 
@@ -12,7 +12,7 @@ def arrived(code: grpc.StatusCode, details: str, *trailing: tuple[str, bytes | s
     return unpack(AioRpcError(code, Metadata(), Metadata(*trailing), details=details))
 
 
-@pytest.mark.parametrize("kind", [InvalidArgument, Unavailable, Internal])
+@pytest.mark.parametrize("kind", [InvalidArgument, Unavailable, CallerNotAllowed, Internal])
 def test_what_is_packed_is_what_arrives(kind: type[AppError]) -> None:
     error = kind("no good", field="name", other="")
     status = pack(error)

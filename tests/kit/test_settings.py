@@ -20,7 +20,7 @@ class Sample(Settings):
 def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """A directory without a .env, and none of our variables."""
     monkeypatch.chdir(tmp_path)
-    for name in ("APP_SECRET_KEY", "EDGE_PORT", "LOG_LEVEL"):
+    for name in ("APP_SECRET_KEY", "EDGE_PORT", "LOG_LEVEL", "SECRETS_DIR"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path
 
@@ -127,3 +127,70 @@ def test_secrets_that_others_have_made_may_be_the_same(monkeypatch: pytest.Monke
     monkeypatch.setenv("UPSTREAM_API_KEY", "sk-1234")
     monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
     load(Pair)
+
+
+@pytest.fixture
+def secret_files(nowhere: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory as a cluster mounts it: each file a link into a folder that is replaced as a whole."""
+    home = nowhere / "secrets"
+    (home / "..2026").mkdir(parents=True)
+    (home / "..data").symlink_to("..2026")
+    for name, text in (("app_secret_key", f"{secrets.token_hex(32)}\n"), ("edge_port", "9000"), ("log_level", "")):
+        (home / "..2026" / name).write_text(text)
+        (home / name).symlink_to(f"..data/{name}")
+    monkeypatch.setenv("SECRETS_DIR", str(home))
+    return home
+
+
+def test_a_file_of_the_secrets_directory_is_read_where_no_variable_is_set(
+    secret_files: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load(Sample)
+    assert settings.app_secret_key.get_secret_value() == (secret_files / "app_secret_key").read_text().strip()
+    assert (settings.edge_port, settings.log_level) == (9000, "info")
+    (nowhere / ".env").write_text("EDGE_PORT=9001\n")
+    assert load(Sample).edge_port == 9001
+    monkeypatch.setenv("EDGE_PORT", "9002")
+    assert load(Sample).edge_port == 9002
+    monkeypatch.setenv("EDGE_PORT", "")
+    (nowhere / ".env").write_text("EDGE_PORT=\n")
+    assert load(Sample).edge_port == 9000
+
+
+def test_the_file_may_name_the_secrets_directory_too(
+    secret_files: Path, nowhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SECRETS_DIR")
+    (nowhere / ".env").write_text(f"SECRETS_DIR={secret_files}\n")
+    assert load(Sample).edge_port == 9000
+
+
+def test_a_weak_secret_in_a_file_is_refused_as_in_a_variable(
+    secret_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (secret_files / "app_secret_key").write_text("brief")
+    (line,) = refusal(capsys)
+    assert line.startswith("APP_SECRET_KEY: is shorter than 32 characters")
+    (secret_files / "app_secret_key").write_text("")
+    assert refusal(capsys) == ["APP_SECRET_KEY: is not set"]
+
+
+def test_a_secrets_directory_that_is_none_is_refused(
+    secret_files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "is no directory; name one that holds a file for each secret, or unset it"
+    for name in ("nothing", "secrets/app_secret_key"):
+        monkeypatch.setenv("SECRETS_DIR", str(secret_files.parent / name))
+        assert refusal(capsys) == [
+            f"SECRETS_DIR: {secret_files.parent / name} {said}",
+            "APP_SECRET_KEY: is not set",
+        ]
+
+
+def test_a_file_that_is_no_text_is_named_without_its_content(
+    secret_files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (secret_files / "app_secret_key").write_bytes(b"hunter2 \xff")
+    (line,) = refusal(capsys)
+    assert line.startswith('SETTINGS: error getting value for field "app_secret_key"')
+    assert "hunter2" not in line

@@ -15,6 +15,7 @@ import grpc
 
 from kit import client, dsn, migrations
 from kit.health import is_serving
+from tests.support.certificates import HERE, free_port
 from tests.support.databases import APP_SECRET, Cluster
 from tests.support.waiting import eventually
 
@@ -35,22 +36,40 @@ class RunningServices:
 
 @contextmanager
 def running_services(
-    cluster: Cluster, redis_url: str, directory: Path, *, upstream_url: str = "http://127.0.0.1:9", **settings: str
+    cluster: Cluster,
+    redis_url: str,
+    directory: Path,
+    *,
+    upstream_url: str = "http://127.0.0.1:9",
+    certificates: Path | None = None,
+    **settings: str,
 ) -> Iterator[RunningServices]:
     """Start them on a new database and unix sockets in `directory`; models are routed to `upstream_url`.
 
+    With `certificates`, a folder with a TLS_DIR for each, they listen on ports, and probes have ports of their own.
     `settings` are more variables for all of them. Logs are in `directory`, and all data is gone in the end.
     """
-    addresses = {f"{service.upper()}_ADDR": f"unix:{directory}/{service}.sock" for service in NAMES}
-    listen = {f"{service.upper()}_LISTEN": addresses[f"{service.upper()}_ADDR"] for service in NAMES}
-    named = {**addresses, **listen, **settings}
+    addresses = {service: f"unix:{directory}/{service}.sock" for service in NAMES}
+    probed = addresses
+    if certificates:
+        addresses, probed = ({service: f"{HERE}:{free_port()}" for service in NAMES} for _ in range(2))
+
+    def own(process: str) -> dict[str, str]:
+        if not certificates:
+            return {}
+        return {"TLS_DIR": str(certificates / process), "HEALTH_LISTEN": probed.get(process, "")}
+
+    listen = {f"{service.upper()}_LISTEN": address for service, address in addresses.items()}
+    named = {**{f"{service.upper()}_ADDR": address for service, address in addresses.items()}, **listen, **settings}
     with (
         seeded_database(cluster, redis_url, directory, upstream_url=upstream_url, **named) as (environment, url),
         ExitStack() as stack,
     ):
-        processes = {service: stack.enter_context(_process(service, environment, directory)) for service in NAMES}
-        _in_a_thread(_all_ready(addresses, directory))
-        yield RunningServices(environment, processes, url)
+        processes = {
+            service: stack.enter_context(_process(service, environment | own(service), directory)) for service in NAMES
+        }
+        _in_a_thread(_all_ready(probed, directory))
+        yield RunningServices(environment | own("edge"), processes, url)
 
 
 @contextmanager
@@ -95,9 +114,8 @@ def _process(service: str, environment: dict[str, str], directory: Path) -> "Ite
 
 
 async def _all_ready(addresses: dict[str, str], directory: Path) -> None:
-    for variable, address in addresses.items():
+    for name, address in addresses.items():
         async with client.channel(address) as channel:
-            name = variable.removesuffix("_ADDR").lower()
             log = directory / f"{name}.log"
 
             async def ready(channel: grpc.aio.Channel = channel) -> bool:
