@@ -122,6 +122,8 @@ def main() -> int:
         print("Starting a stack of its own ...", file=sys.stderr)
         stack = opened.enter_context(running_stack(home, UPSTREAM_KIND="openai", UPSTREAM_BASE_URL=upstream))
         someone = opened.enter_context(customer(stack))
+        unlimited = ("--plan", "team", "--rpm", "1000000", "--tpm", "0", "--max-in-flight", "0")
+        stack.command("admin", "set-plan-limits", *unlimited).check_returncode()
         someone.move_to("team")
         print(f"Letting it rest for {IDLE_S:.0f} s ...", file=sys.stderr)
         time.sleep(5)
