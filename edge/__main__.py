@@ -13,8 +13,9 @@ from pathlib import Path
 from edge.parts import built
 from edge.server import Server, listen, port_of
 from edge.settings import EdgeSettings
-from kit import logs, metrics, starting
+from kit import logs, metrics, starting, tracing
 from kit.logs import get_logger
+from kit.metrics import LoopLag
 from kit.server import run
 from kit.settings import load
 
@@ -27,6 +28,7 @@ log = get_logger()
 async def main(settings: EdgeSettings, sockets: list[socket.socket], ports: dict[str, int | None]) -> None:
     """Serve on open sockets until told to stop; all usage has been shipped when this returns, or waits on disk."""
     await starting.wait_for(starting.valkey(settings.redis_url), within_s=settings.start_within_s)
+    lag = LoopLag()
     async with built(settings) as whole:
         server = Server(
             whole.edge,
@@ -41,6 +43,7 @@ async def main(settings: EdgeSettings, sockets: list[socket.socket], ports: dict
             loop.add_signal_handler(signum, server.stop)
         await server.serve(sockets)
         log.info("draining_done")
+    lag.stop()
 
 
 def _started(settings: EdgeSettings, ports: dict[str, int | None]) -> None:
@@ -64,6 +67,7 @@ def start() -> None:
     """Take the ports first, so that a taken one is said before anything else is started."""
     settings = load(EdgeSettings)
     logs.configure("edge", level=settings.log_level)
+    tracing.start("edge", settings)
     try:
         sockets = listen(settings.edge_host, [settings.edge_port, settings.dashboard_port])
         ports = {

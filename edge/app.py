@@ -14,6 +14,8 @@ from edge.api.admin import audit, models, plans, price_preview, prices, reports,
 from edge.deps import Deps
 from edge.openapi import page
 from edge.openapi.document import document
+from edge.traces import traced
+from kit import tracing
 
 API_ROUTERS = (
     auth.router,
@@ -63,13 +65,17 @@ class Edge(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] == "http":
-            hot = self.raw.get(scope["path"])
-            if hot is not None and scope["method"] == "POST":
-                await hot(scope, receive, send)
+            hot = self.raw.get(scope["path"]) if scope["method"] == "POST" else None
+            answer = hot or self._framed
+            if tracing.active is None:
+                await answer(scope, receive, send)
             else:
-                await frame.framed(super().__call__, scope, receive, send, ids=self._deps.ids)
+                await traced(tracing.active, answer, scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+    async def _framed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await frame.framed(super().__call__, scope, receive, send, ids=self._deps.ids)
 
     def api_routes(self) -> Iterator[APIRoute]:
         """Every route that FastAPI answers."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context, copy_context
 from typing import Generic, TypeVar
 
 from edge.errors import unavailable
@@ -16,7 +17,8 @@ MAX_WAITING = 20_000
 class Batcher(Generic[Question, Answer]):
     """Collects questions and asks them together; what comes while all calls are busy goes into the next one.
 
-    `ask` answers in the order of its questions, or raises for all of them.
+    `ask` answers in the order of its questions, or raises for all of them. It runs as part of the first one's request:
+    under its id in the logs of whoever is asked, and in its trace.
     """
 
     def __init__(
@@ -25,7 +27,7 @@ class Batcher(Generic[Question, Answer]):
         self._ask = ask
         self._most = most
         self._idle = in_flight
-        self._waiting: deque[tuple[Question, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Question, asyncio.Future[Answer], Context]] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
@@ -35,7 +37,7 @@ class Batcher(Generic[Question, Answer]):
             raise unavailable()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((question, future))
+        self._waiting.append((question, future, copy_context()))
         if not self._scheduled:
             self._scheduled = True
             loop.call_soon(self._send)
@@ -45,13 +47,15 @@ class Batcher(Generic[Question, Answer]):
         self._scheduled = False
         while self._idle and self._waiting:
             batch: list[tuple[Question, asyncio.Future[Answer]]] = []
+            whose: Context | None = None
             while self._waiting and len(batch) < self._most:
-                question, future = self._waiting.popleft()
+                question, future, context = self._waiting.popleft()
                 if not future.done():
+                    whose = whose or context
                     batch.append((question, future))
             if batch:
                 self._idle -= 1
-                task = asyncio.create_task(self._run(batch))
+                task = asyncio.create_task(self._run(batch), context=whose)
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -73,7 +77,7 @@ class Batcher(Generic[Question, Answer]):
 
     async def close(self) -> None:
         """Ends the calls under way; whoever waits gets service_unavailable."""
-        for _, future in self._waiting:
+        for _, future, _ in self._waiting:
             if not future.done():
                 future.set_exception(unavailable())
         self._waiting.clear()

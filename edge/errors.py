@@ -127,6 +127,11 @@ class EdgeError(Exception):
         self.headers = dict(headers or {})
         self.status, self.type = TABLE[code]
 
+    @property
+    def kept_code(self) -> str:
+        """The code for logs and records, which keep no word of anybody else's."""
+        return self.code if self.code in TABLE else "invalid_body"
+
     def body(self) -> bytes:
         """The JSON answer."""
         return error_body(self.message, kind=self.type, param=self.param, code=self.code)

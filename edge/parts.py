@@ -22,6 +22,7 @@ from edge.lookup.accounts import Accounts
 from edge.lookup.api_keys import ApiKeys
 from edge.lookup.catalogue import Catalogue, Route
 from edge.lookup.invalidation import Invalidation
+from edge.lookup.meters import LookupMeters
 from edge.money.path import MoneyPath
 from edge.settings import EdgeSettings
 from edge.tasks import Tasks
@@ -95,6 +96,9 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         api_keys, accounts, catalogue = ApiKeys(clients.auth), Accounts(clients.billing), Catalogue(clients.catalog)
         stack.push_async_callback(api_keys.close)
         stack.push_async_callback(accounts.close)
+        remembered = LookupMeters(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
+        remembered.show()
+        stack.callback(remembered.hide)
         invalidation = Invalidation(
             bus, clients.auth, clients.billing, api_keys=api_keys, accounts=accounts, catalogue=catalogue, money=money
         )

@@ -6,8 +6,9 @@ from pathlib import Path
 from pydantic import Field
 
 from edge.money.pace import Pace
-from kit.settings import LogLevel, Secret, Settings
+from kit.settings import LogLevel, Secret
 from kit.tls import TlsDir
+from kit.tracing import TracingSettings
 
 
 class JournalSync(StrEnum):
@@ -19,7 +20,7 @@ class JournalSync(StrEnum):
     """Also a loss of power."""
 
 
-class EdgeSettings(Settings):
+class EdgeSettings(TracingSettings):
     """What the edge reads from the environment; each field says its unit or form."""
 
     auth_addr: str = "127.0.0.1:50051"

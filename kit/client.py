@@ -4,14 +4,19 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import cache
+from time import perf_counter
 from typing import Any, Self
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
+from prometheus_client import Counter, Histogram
 
+from kit import tracing
 from kit.errors import unpack
 from kit.logs import request_id
+from kit.metrics import RPC_BUCKETS_S
 from kit.tls import Tls
 from kit.wire import MAX_MESSAGE_BYTES, REQUEST_ID_KEY
 
@@ -31,6 +36,14 @@ _BUDGET = {"maxTokens": 20, "tokenRatio": 0.1}
 _CONNECTED_WITHIN_S = 20.0
 # More than any call's deadline.
 _GRACE_S = 120.0
+
+_handled = Counter("grpc_client_handled", "RPCs that ended for the caller, by method and code.", ["method", "code"])
+_seconds = Histogram(
+    "grpc_client_handling_seconds",
+    "Time until an RPC was answered, retries included.",
+    ["method"],
+    buckets=RPC_BUCKETS_S,
+)
 
 Metadata = Iterable[tuple[str, str | bytes]]
 Call = Callable[..., Awaitable[Any]]
@@ -104,11 +117,13 @@ class _Channel(grpc.aio.Channel):
         self._moving = asyncio.Lock()
         self._unsubscribe = tls.subscribe(self._renew) if tls else None
 
-    def unary_unary(self, *args: Any, **kwargs: Any) -> Any:
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
         """The callable of one unary method; stubs ask for it when they are made."""
         inner = self._inner
-        multicallable: Call = inner.unary_unary(*args, **kwargs)
+        multicallable: Call = inner.unary_unary(method, *args, **kwargs)
         timeout_s = self._timeout_s
+        # Looked up at the first call: most processes call few of a service's methods.
+        seconds, succeeded = cache(lambda: _seconds.labels(method)), cache(lambda: _handled.labels(method, "OK"))
 
         # The signature is that of gRPC's own callables.
         async def call(
@@ -121,18 +136,28 @@ class _Channel(grpc.aio.Channel):
             nonlocal inner, multicallable
             if inner is not self._inner:
                 inner = self._inner
-                multicallable = inner.unary_unary(*args, **kwargs)
+                multicallable = inner.unary_unary(method, *args, **kwargs)
             if current := request_id.get():
                 metadata = (*metadata, (REQUEST_ID_KEY, current))
+            began_s = perf_counter()
             try:
-                return await multicallable(
-                    request,
-                    timeout=timeout_s if timeout is None else timeout,
-                    metadata=metadata or None,
-                    **options,
-                )
+                with tracing.calling(method, {"rpc.system": "grpc"}) as headers:
+                    answer = await multicallable(
+                        request,
+                        timeout=timeout_s if timeout is None else timeout,
+                        metadata=(*metadata, *headers.items()) or None,
+                        **options,
+                    )
             except grpc.aio.AioRpcError as error:
+                _handled.labels(method, error.code().name).inc()
                 raise unpack(error) from None
+            except asyncio.CancelledError:
+                _handled.labels(method, "CANCELLED").inc()
+                raise
+            finally:
+                seconds().observe(perf_counter() - began_s)
+            succeeded().inc()
+            return answer
 
         return call
 

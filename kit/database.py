@@ -5,10 +5,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
+from prometheus_client import Counter, Gauge, Histogram
 
+from kit import tracing
 from kit.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -31,6 +34,13 @@ _TRANSIENT = (
     asyncpg.InsufficientResourcesError,
 )
 
+_POOL_BUCKETS_S = (0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 3.0)
+_waited = Histogram("db_pool_wait_seconds", "Wait for a connection of the pool.", buckets=_POOL_BUCKETS_S)
+_denied = Counter("db_pool_denied", "Times that no connection was free in time, or none could be made.")
+_connections = Gauge("db_pool_connections", "Connections of the pool.", ["state"])
+_most = Gauge("db_pool_max_connections", "Most connections that the pool may have.")
+_open: "WeakSet[Database]" = WeakSet()
+
 
 class Database:
     """One service's database; every statement runs inside `transaction()` or `reader()`."""
@@ -38,6 +48,7 @@ class Database:
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]", *, acquire_timeout_s: float) -> None:
         self._pool = pool
         self._acquire_timeout_s = acquire_timeout_s
+        _open.add(self)
 
     @classmethod
     async def connect(
@@ -69,6 +80,7 @@ class Database:
                     command_timeout=statement_timeout_s + 1,
                     timeout=acquire_timeout_s,
                     statement_cache_size=statement_cache_size,
+                    init=_follow,
                     reset=_keep,
                     server_settings={
                         "application_name": application_name,
@@ -129,18 +141,29 @@ class Database:
 
     async def close(self) -> None:
         """Closes the pool, waiting up to 5 s for borrowed connections, then cutting them."""
+        _open.discard(self)
         try:
             async with asyncio.timeout(5):
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
 
+    @property
+    def connections(self) -> tuple[int, int, int]:
+        """How many connections are idle, how many are used, and how many there may be."""
+        idle = self._pool.get_idle_size()
+        return idle, self._pool.get_size() - idle, self._pool.get_max_size()
+
     @asynccontextmanager
     async def _borrow(self) -> AsyncIterator[Connection]:
+        began_s = time.perf_counter()
         try:
             connection = await self._pool.acquire(timeout=self._acquire_timeout_s)
         except _TRANSIENT as error:
+            _denied.inc()
             raise Unavailable("the database cannot be reached") from error
+        finally:
+            _waited.observe(time.perf_counter() - began_s)
         try:
             yield connection
         except _TRANSIENT as error:
@@ -166,8 +189,24 @@ def _is_lost(connection: Connection) -> bool:
         return True
 
 
+async def _follow(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Has the statements of a new connection traced, where that is wanted."""
+    if tracing.active is not None:
+        connection.add_query_logger(tracing.active.note_statement)
+
+
 async def _keep(_: Any) -> None:
     """No reset of a returned connection: all work is in transactions, whose end undoes `SET LOCAL`.
 
     It saves a round trip for every transaction.
     """
+
+
+def _count(column: int) -> float:
+    """Asked by the thread that serves the metrics."""
+    return sum(database.connections[column] for database in tuple(_open))
+
+
+_connections.labels("idle").set_function(lambda: _count(0))
+_connections.labels("used").set_function(lambda: _count(1))
+_most.set_function(lambda: _count(2))

@@ -9,6 +9,7 @@ import grpc
 from grpc_health.v1 import health
 from prometheus_client import Counter, Histogram
 
+from kit import tracing
 from kit.errors import AppError, CallerNotAllowed, Internal, pack
 from kit.logs import get_logger, request_id
 from kit.metrics import RPC_BUCKETS_S
@@ -79,7 +80,7 @@ def _guarded(method: str, behaviour: Behaviour, *, allowed: Collection[str] | No
         try:
             if allowed is not None:
                 _admit(context, allowed, method=method)
-            answer = await behaviour(request, context)
+            response = await behaviour(request, context)
         except AppError as error:
             (log.warning if isinstance(error, CallerNotAllowed) else log.info)(
                 "rpc_refused", method=method, code=error.code.name, reason=error.reason,
@@ -97,9 +98,20 @@ def _guarded(method: str, behaviour: Behaviour, *, allowed: Collection[str] | No
             await _abort(context, Internal("internal error"))
         else:
             succeeded.inc()
-            return answer
+            log.debug("rpc_answered", method=method)
+            return response
         finally:
             seconds.observe(perf_counter() - started)
+
+    return _traced(method, call)
+
+
+def _traced(method: str, behaviour: Behaviour) -> Behaviour:
+    async def call(request: Any, context: Context) -> Any:
+        if tracing.active is None:
+            return await behaviour(request, context)
+        with tracing.active.serving(method, context.invocation_metadata() or ()):
+            return await behaviour(request, context)
 
     return call
 
@@ -115,5 +127,6 @@ def _admit(context: Context, allowed: Collection[str], *, method: str) -> None:
 
 
 async def _abort(context: Context, error: AppError) -> None:
+    tracing.note({"rpc.response.status_code": error.code.name})
     details = ((ERROR_KEY, pack(error).SerializeToString()),)
     await context.abort(error.code, error.message, trailing_metadata=details)

@@ -10,6 +10,8 @@ from typing import Any, cast
 import structlog
 from structlog.typing import FilteringBoundLogger, Processor
 
+from kit import tracing
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request being served; logged with every event, sent on with every call."""
 
@@ -34,6 +36,8 @@ def configure(process: str, *, level: str = "info") -> None:
         event["process"] = process
         if current := request_id.get():
             event["request_id"] = current
+        if tracing.active is not None and (trace := tracing.active.trace_id()):
+            event["trace_id"] = trace
         return event
 
     shared: list[Processor] = [

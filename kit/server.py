@@ -18,6 +18,7 @@ from kit import faults
 from kit.health import LIVENESS, READINESS
 from kit.interceptors import Guard
 from kit.logs import get_logger
+from kit.metrics import LoopLag
 from kit.tls import Tls
 from kit.wire import MAX_MESSAGE_BYTES
 
@@ -80,6 +81,7 @@ async def serve(
         loop.add_signal_handler(signum, stop.set)
     failed = False
     async with AsyncExitStack() as stack:
+        stack.callback(LoopLag().stop)
         tasks = [asyncio.ensure_future(start()) for start in (*background, *([tls.watch] if tls else []))]
         stack.push_async_callback(_cancel, tasks)
         target = await stack.enter_async_context(

@@ -14,9 +14,9 @@ lock() {
         --no-annotate --no-header -o "requirements/$out.txt" "$@"
 }
 lock tools requirements/tools.in "${@}"
-lock runtime pyproject.toml "${@}"
-lock embedded pyproject.toml --extra embedded -c requirements/runtime.txt "${@}"
-lock dev pyproject.toml --group dev -c requirements/runtime.txt -c requirements/embedded.txt "${@}"
+lock runtime pyproject.toml --extra tracing "${@}"
+lock embedded pyproject.toml --extra embedded --extra tracing -c requirements/runtime.txt "${@}"
+lock dev pyproject.toml --group dev --extra tracing -c requirements/runtime.txt -c requirements/embedded.txt "${@}"
 lock litellm requirements/litellm.in "${@}"
 # Without our settings, which leave out one of the clients (see pyproject.toml).
 export UV_NO_CONFIG=1

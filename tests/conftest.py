@@ -15,7 +15,7 @@ from deploy.local.valkey import Valkey
 from tests.support.databases import Cluster, Databases
 
 # Folders whose tests share a stack that is slow to start.
-TOGETHER = ("browser", "cli", "e2e", "faults")
+TOGETHER = ("browser", "cli", "e2e", "faults", "telemetry")
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])

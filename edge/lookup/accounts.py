@@ -28,16 +28,23 @@ class Accounts:
         self._billing = billing
         self._clock = clock
         self._known: Cache[str] = Cache(ttl_s=TTL_S, most=MAX_KNOWN, clock=clock)
+        self.hits = 0
+        """Look-ups that were answered from here, and below those for which billing was asked."""
+        self.misses = 0
         self._ask: Batcher[str, _Answer] = Batcher(self._get_all, most=1_000, in_flight=4)
 
     def cached(self, account_id: str) -> str | None:
         """The plan's id, if known and not too old; a look-up in a dict."""
-        return self._known.get(account_id)
+        known = self._known.get(account_id)
+        if known is not None:
+            self.hits += 1
+        return known
 
     async def plan_id(self, account_id: str) -> str:
         """The plan's id. EdgeError service_unavailable where it is not opened yet or billing cannot be asked."""
-        if (known := self._known.get(account_id)) is not None:
+        if (known := self.cached(account_id)) is not None:
             return known
+        self.misses += 1
         attempt = 0
         while True:
             attempt += 1
@@ -63,6 +70,11 @@ class Accounts:
     def clear(self) -> None:
         """Forgets everything."""
         self._known.clear()
+
+    @property
+    def entries(self) -> int:
+        """How many answers are kept."""
+        return len(self._known)
 
     async def close(self) -> None:
         """Ends the calls under way."""

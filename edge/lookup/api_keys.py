@@ -49,12 +49,18 @@ class ApiKeys:
         self._refused: Cache[auth_pb2.ResolveOutcome.ValueType] = Cache(
             ttl_s=REFUSED_TTL_S, most=MAX_REFUSED, clock=clock
         )
+        self.hits = 0
+        """Look-ups that were answered from here, and below those for which auth was asked."""
+        self.misses = 0
         self._uses: dict[str, datetime] = {}
         self._ask: Batcher[str, _Resolved] = Batcher(self._resolve_all, most=1_000, in_flight=4)
 
     def cached(self, secret: str) -> Caller | None:
         """The caller, if known and not too old; a look-up in a dict."""
-        return self._known.get(secret)
+        known = self._known.get(secret)
+        if known is not None:
+            self.hits += 1
+        return known
 
     async def resolve(self, secret: str) -> Caller:
         """The caller; misses of the same moment are asked for in one call.
@@ -64,10 +70,12 @@ class ApiKeys:
         """
         if not has_valid_form(PREFIX, secret):
             raise refusal(auth_pb2.RESOLVE_OUTCOME_UNKNOWN)
-        if (known := self._known.get(secret)) is not None:
+        if (known := self.cached(secret)) is not None:
             return known
         if (outcome := self._refused.get(secret)) is not None:
+            self.hits += 1
             raise refusal(outcome)
+        self.misses += 1
         attempt = 0
         while True:
             attempt += 1
@@ -122,6 +130,11 @@ class ApiKeys:
         """Forgets everything."""
         self._known.clear()
         self._refused.clear()
+
+    @property
+    def entries(self) -> int:
+        """How many answers are kept."""
+        return len(self._known) + len(self._refused)
 
     async def close(self) -> None:
         """Ends the calls under way and reports the last uses."""

@@ -1,7 +1,8 @@
 """The catalogue as the edge keeps it: all models, plans and upstreams, in plain frozen objects."""
 
 import asyncio
-from collections.abc import Container, Mapping
+import time
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -126,9 +127,13 @@ class Snapshot:
 class Catalogue:
     """The newest snapshot; `refresh` is called by the bus and the poll."""
 
-    def __init__(self, catalog: CatalogServiceStub) -> None:
+    def __init__(self, catalog: CatalogServiceStub, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._catalog = catalog
         self._snapshot: Snapshot | None = None
+        self._clock = clock
+        self._heard_s = clock()
+        self.refreshes = dict.fromkeys(("unchanged", "changed", "failed"), 0)
+        """How often catalog was asked for a newer one, by what came of it."""
         self._one_at_a_time = asyncio.Lock()
 
     def current(self) -> Snapshot:
@@ -137,6 +142,16 @@ class Catalogue:
             raise unavailable()
         return self._snapshot
 
+    @property
+    def version(self) -> int:
+        """The version of the newest snapshot; 0 while there is none."""
+        return self._snapshot.version if self._snapshot else 0
+
+    @property
+    def silent_s(self) -> float:
+        """Since catalog last answered, or since the start."""
+        return self._clock() - self._heard_s
+
     async def refresh(self) -> None:
         """Asks for a newer snapshot; an unreachable catalog leaves the present one in force."""
         async with self._one_at_a_time:
@@ -144,8 +159,11 @@ class Catalogue:
             try:
                 answer = await self._catalog.GetCatalog(catalog_pb2.GetCatalogRequest(known_version=known))
             except RemoteError as error:
+                self.refreshes["failed"] += 1
                 log.warning("catalogue_not_refreshed", known_version=known, error=str(error))
                 return
+            self._heard_s = self._clock()
+            self.refreshes["unchanged" if answer.unchanged else "changed"] += 1
             if not answer.unchanged:
                 self._snapshot = unpack(answer)
                 log.info("catalogue_refreshed", version=answer.version)

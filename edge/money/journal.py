@@ -54,6 +54,8 @@ class Journal:
         self.worker_id = store.worker_id
         self.failed = False
         """Whether the last transaction failed."""
+        self.used_bytes = 0
+        """Of the file, when last measured."""
         self.full = False
         """Whether the file had reached its limit when last measured."""
         self._descriptor = descriptor
@@ -165,7 +167,8 @@ class Journal:
     def measure(self) -> float:
         """Looks how full the file is; answers the age in seconds of the oldest record that usage does not have."""
         with suppress(sqlite3.Error):
-            self.full = self._store.used_bytes() > self._limit_bytes
+            self.used_bytes = self._store.used_bytes()
+            self.full = self.used_bytes > self._limit_bytes
             oldest_ns = self._store.oldest_ns(after=self._acked_to)
             if oldest_ns is not None:
                 return (self._now_ns() - oldest_ns) / 1e9

@@ -1,8 +1,10 @@
 """The edge's half of the money path: hold before a request, journal while it runs, charge when it ends."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -227,6 +229,12 @@ class MoneyPath:
         meters.journal_oldest_s.set(self._journal.measure())
         meters.journal_rows.set(self._journal.waiting)
         meters.journal_refuses.set(self._journal.refuses)
+        meters.journal_bytes.set(self._journal.used_bytes)
+        meters.journal_max_bytes.set(self._pace.journal_bytes)
+        with suppress(OSError):
+            disk = os.statvfs(self._journal.path)
+            meters.journal_disk_free_bytes.set(disk.f_bavail * disk.f_frsize)
+            meters.journal_disk_bytes.set(disk.f_blocks * disk.f_frsize)
         meters.billing_silent_s.set(self._clock() - self._renewals.heard_s)
         leases = self._book.leases.values()
         meters.leases.set(len(leases))

@@ -9,6 +9,7 @@ import grpc
 from edge.money import meters
 from edge.money.journal import Final, Journal
 from edge.money.pace import Pace
+from kit import tracing
 from kit.errors import RemoteError
 from kit.faults import fault_async
 from kit.logs import get_logger
@@ -133,7 +134,8 @@ class Shipper:
         for record in (*reports.values(), *(final.record for final in finals)):
             request.records.add().MergeFromString(record)
         await fault_async("edge.ship.before_call")
-        answer = await self._usage.RecordUsage(request, timeout=self._pace.ship_timeout_s)
+        with tracing.working("ship usage"):
+            answer = await self._usage.RecordUsage(request, timeout=self._pace.ship_timeout_s)
         await fault_async("edge.ship.after_call")
         results = answer.results[len(reports) :]
         if len(results) != len(finals):

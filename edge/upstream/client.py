@@ -11,12 +11,16 @@ from typing import Protocol
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
+from prometheus_client import Gauge
 
 # Shorter than the five seconds after which uvicorn and cpp-httplib close an idle connection: one that the server is
 # just closing would fail the request that is sent on it.
 KEEP_ALIVE_S = 4.0
 MAX_CONNECTIONS = 4096
 READ_BUFFER_BYTES = 64 * 1024
+
+_connections = Gauge("edge_upstream_connections", "Connections to upstreams, of all of them together.", ["state"])
+_most = Gauge("edge_upstream_max_connections", "Most connections to upstreams that there may be.")
 
 
 class UpstreamError(Exception):
@@ -111,7 +115,7 @@ class _AiohttpResponse:
         try:
             return await self._response.content.readany()
         except (aiohttp.ClientError, OSError) as error:
-            raise Broken(f"{type(error).__name__}: {error}") from error
+            raise Broken(_told(error)) from error
 
     def release(self) -> None:
         if self._response.content.at_eof():
@@ -123,11 +127,23 @@ class _AiohttpResponse:
         self._response.close()
 
 
+def _told(error: Exception) -> str:
+    """What is noted of a connection that broke: of a parser's complaint not the text, since it quotes what came."""
+    name = type(error).__name__
+    return f"{name}: {error}" if isinstance(error, OSError | aiohttp.ServerDisconnectedError) else name
+
+
 class AiohttpClient:
     """A pool of connections by aiohttp. Made inside the running loop."""
 
     def __init__(self) -> None:
         connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=10)
+        # Asked by the thread that serves the metrics; aiohttp tells nobody.
+        _connections.labels("used").set_function(lambda: len(connector._acquired))  # noqa: SLF001
+        _connections.labels("idle").set_function(
+            lambda: sum(len(idle) for idle in tuple(connector._conns.values()))  # noqa: SLF001
+        )
+        _most.set(MAX_CONNECTIONS)
         self._session = aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=None),
@@ -158,7 +174,7 @@ class AiohttpClient:
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
             raise Unreachable(f"{type(error).__name__}: {error}") from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Broken(f"{type(error).__name__}: {error}") from error
+            raise Broken(_told(error)) from error
         return _AiohttpResponse(response)
 
     async def close(self) -> None:

@@ -19,6 +19,18 @@ from kit.ollama import pull_command
 _ABOUT_THE_REQUEST: Final = frozenset({400, 413, 415, 422})
 _MAX_MESSAGE: Final = 2000
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_KNOWN_CODES: Final = frozenset(
+    {
+        "content_policy_violation",
+        "context_length_exceeded",
+        "invalid_image",
+        "invalid_prompt",
+        "invalid_value",
+        "string_above_max_length",
+        "unsupported_parameter",
+        "unsupported_value",
+    }
+)
 _URL = re.compile(r"\b[a-z]+://[^\s'\"<>]+", re.IGNORECASE)
 _KEY = re.compile(r"\bsk-[\w-]{8,}")
 
@@ -50,6 +62,11 @@ class UpstreamRefusal(EdgeError):
         self.status = status
         if isinstance(code, str) and _CODE.fullmatch(code):
             self.code = code
+
+    @property
+    def kept_code(self) -> str:
+        """Its own code where that is one that servers are known to use: an unknown word may be one of the prompt's."""
+        return self.code if self.code in _KNOWN_CODES else super().kept_code
 
 
 class ModelMissing(EdgeError):

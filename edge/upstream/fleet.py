@@ -176,6 +176,7 @@ class Fleet:
         """A visit has ended."""
         member, now_s = visit.member, self._now_s()
         self._in_flight -= 1
+        member.outcomes[outcome.value] = member.outcomes.get(outcome.value, 0) + 1
         if outcome is Outcome.SUCCESS:
             visit.answered(now_s)
             was_ejected = member.ejected_until_s is not None

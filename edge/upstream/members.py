@@ -67,6 +67,8 @@ class Member:
         """Answers in a row that failed after it."""
         self.failed_probes = 0
         """In a row."""
+        self.outcomes: dict[str, int] = {}
+        """Requests that have ended, by what they said of it."""
         self.ejected_total = 0
         self.probes_total = 0
         self.failed_probes_total = 0

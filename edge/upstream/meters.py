@@ -46,6 +46,13 @@ class Meters(Collector):
         queued = GaugeMetricFamily("edge_upstream_queued", "Requests that wait for a slot there.", labels=["upstream"])
         ejected = GaugeMetricFamily("edge_upstream_ejected", "1 from an ejection to a success.", labels=["upstream"])
         ejections = CounterMetricFamily("edge_upstream_ejections", "How often it was ejected.", labels=["upstream"])
+        suspect = GaugeMetricFamily("edge_upstream_suspect", "1 while it answers no probes.", labels=["upstream"])
+        requests = CounterMetricFamily(
+            "edge_upstream_requests", "Tries that have ended, by what they said of it.", labels=["upstream", "outcome"]
+        )
+        latency = GaugeMetricFamily(
+            "edge_upstream_first_byte_seconds", "How long its latest answer took to begin.", labels=["upstream"]
+        )
         probes = CounterMetricFamily("edge_upstream_probes", "Probes, by result.", labels=["upstream", "result"])
         for member in tuple(self._members()):
             name = member.upstream.name
@@ -53,9 +60,14 @@ class Meters(Collector):
             queued.add_metric([name], member.slots.queued)
             ejected.add_metric([name], member.ejected_until_s is not None)
             ejections.add_metric([name], member.ejected_total)
+            suspect.add_metric([name], member.is_suspect)
+            for outcome, number in tuple(member.outcomes.items()):
+                requests.add_metric([name, outcome], number)
+            if member.latency_s is not None:
+                latency.add_metric([name], member.latency_s)
             probes.add_metric([name, "ok"], member.probes_total - member.failed_probes_total)
             probes.add_metric([name, "failed"], member.failed_probes_total)
-        yield from (in_flight, queued, ejected, ejections, probes)
+        yield from (in_flight, queued, ejected, ejections, suspect, requests, latency, probes)
         retries = CounterMetricFamily("edge_upstream_retries", "Requests sent once more.", value=self._retries)
         refused = CounterMetricFamily(
             "edge_upstream_retries_refused", "Those that were not, as too many were.", value=self._refused_retries

@@ -3,15 +3,18 @@
 import enum
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from edge.upstream.budget import RetryBudget
 from edge.upstream.members import Member
 
+if TYPE_CHECKING:
+    from kit.spans import Open
+
 Judge = Callable[["Visit", "Outcome", float], None]
 
 
-class Outcome(enum.Enum):
+class Outcome(enum.StrEnum):
     """What a request says of its upstream."""
 
     SUCCESS = enum.auto()
@@ -27,7 +30,7 @@ class Outcome(enum.Enum):
 class Visit:
     """A request that has a slot. `leave` must follow; as a context it leaves NEUTRAL where nothing else was said."""
 
-    __slots__ = ("_judge", "began_s", "era", "is_on_trial", "member", "was_answered")
+    __slots__ = ("_judge", "began_s", "era", "is_on_trial", "member", "span", "was_answered")
 
     def __init__(self, member: Member, began_s: float, judge: Judge) -> None:
         self.member: Final = member
@@ -36,11 +39,15 @@ class Visit:
         self.is_on_trial = member.begin(began_s)
         self._judge: Judge | None = judge
         self.was_answered = False
+        self.span: Open | None = None
+        """Ends with the visit; None while tracing is off."""
 
     def answered(self, now_s: float) -> None:
         """The first byte of a good answer has come: notes how long it took, and lets the next one on trial."""
         if not self.was_answered:
             self.was_answered = True
+            if self.span is not None:
+                self.span.event("answered")
             self.member.latency_s = now_s - self.began_s
             self.member.answered(self.era)
             self.end_trial()
@@ -60,6 +67,8 @@ class Visit:
         if judge is not None:
             self._judge = None
             judge(self, outcome, pause_s)
+            if self.span is not None:
+                self.span.end("" if outcome in {Outcome.SUCCESS, Outcome.NEUTRAL} else outcome.name.lower())
 
     def __enter__(self) -> Self:
         return self

@@ -66,7 +66,7 @@ def note_ending(exchange: Exchange, ending: Ending, *, now_s: float) -> Usage:
     record.http_status = CLIENT_CLOSED if ending.status is Status.CANCELLED else 200
     if ending.error is not None:
         record.http_status = 200 if exchange.reply.started else ending.error.status
-        record.error_code = ending.error.code
+        record.error_code = ending.error.kept_code
     if ending.status is Status.ERROR:
         record.uncharged_nanos, record.cost_nanos = record.cost_nanos, 0
     return usage

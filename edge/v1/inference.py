@@ -33,7 +33,9 @@ from edge.v1.requests import ClientGone, read_body
 from edge.v1.sticky import sticky_key
 from edge.v1.tickets import Ticket, Tickets
 from edge.v1.usage import Usage
+from kit import tracing
 from kit.logs import get_logger
+from kit.logs import request_id as current_request
 from kit.money import format_usd
 
 LAST_WORDS_S: Final = 1.0
@@ -83,6 +85,7 @@ class Inference:
     ) -> None:
         """Answers one request. `identify` says who calls; None: the API key in the headers."""
         request_id = str(self._parts.new_id())
+        current_request.set(request_id)
         reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
         try:
@@ -96,6 +99,7 @@ class Inference:
             return
         except Exception:
             log.exception("inference_failed", request_id=request_id)
+            REFUSED.labels("internal_error").inc()
             await reply.fail(internal_error(), last=endpoint.failure)
             return
         if isinstance(admitted, Replay):
@@ -237,15 +241,31 @@ class Inference:
         answer = b"" if exchange.plan.streamed else ending.last
         await self._parts.tickets.end(exchange.ticket, exchange.record, answer=answer)
         count_ended(exchange.record)
+        if tracing.active is not None:
+            tracing.active.note(_told(exchange.record))
         if ending.error is not None:
             log.warning(
                 "inference_error",
                 request_id=exchange.record.request_id,
-                code=ending.error.code,
+                code=ending.error.kept_code,
                 upstream=exchange.record.upstream_name,
                 cause=str(ending.error.__cause__ or ending.error.__context__ or ""),
             )
         return used
+
+
+def _told(record: Record) -> dict[str, str | int]:
+    """What a span says of an inference request."""
+    return {
+        "gen_ai.operation.name": record.endpoint,
+        "gen_ai.request.model": record.model_public_name,
+        "gen_ai.response.model": record.served_model_public_name or record.model_public_name,
+        "gen_ai.usage.input_tokens": record.input_tokens,
+        "gen_ai.usage.output_tokens": record.output_tokens,
+        "privaterouter.status": record.status.name.lower(),
+        "privaterouter.error_code": record.error_code,
+        "privaterouter.cost_nanos": record.cost_nanos,
+    }
 
 
 async def _deliver(exchange: Exchange, ending: Ending, used: Usage) -> None:

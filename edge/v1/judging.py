@@ -14,6 +14,13 @@ from edge.v1.sse import Event, EventReader, EventTooLong
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """A whole answer beyond this is nonsense (the largest real ones are lists of embeddings)."""
+_KNOWN_REASONS: Final = frozenset(
+    {
+        *("stop", "length", "tool_calls", "function_call", "content_filter", "error", "load", "unload", "eos"),
+        *("end_turn", "max_tokens", "stop_sequence", "tool_use", "pause_turn", "refusal", "completed", "incomplete"),
+    }
+)
+"""Those of the servers that there are. The record keeps no other: it may be a word of the answer."""
 SLACK_TOKENS: Final = 20
 """Past twice the output bound and this many tokens an answer is cut: its upstream ignores the limit."""
 
@@ -114,6 +121,7 @@ def _take(exchange: Exchange, chunk: Chunk) -> None:
         exchange.counter.add(choice)
         if choice.finish_reason is not None:
             exchange.finished.add(choice.index)
-            exchange.record.finish_reason = exchange.record.finish_reason or choice.finish_reason[:64]
+            reason = choice.finish_reason if choice.finish_reason in _KNOWN_REASONS else "other"
+            exchange.record.finish_reason = exchange.record.finish_reason or reason
     if exchange.plan.streamed and exchange.first_token_s is None and exchange.counter.output_tokens:
         exchange.first_token_s = asyncio.get_running_loop().time()

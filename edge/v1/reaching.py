@@ -34,6 +34,7 @@ from edge.v1.billing import Ending
 from edge.v1.exchange import Cause, Exchange, Interrupted, Outgoing
 from edge.v1.judging import MAX_ANSWER_BYTES, judge_piece, judge_whole
 from edge.v1.sse import EventReader
+from kit import tracing
 
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _MAX_SILENT_BYTES: Final = 64 * 1024
@@ -130,7 +131,9 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
         begun_s = time.monotonic()
         outgoing = exchange.plan.prepare(candidate)
         exchange.begin(outgoing)
-        response = await _ask(exchange, outgoing, upstreams.client)
+        if tracing.active is not None:
+            visit.span = tracing.active.begin_calling(f"upstream {candidate.upstream.name}", _told(candidate))
+        response = await _ask(exchange, outgoing, upstreams.client, visit)
         visit.answered(time.monotonic())
         upstreams.looks.note_answer(candidate.route)
         attempt = _attempt(candidate, response.status, error_code="", lasted_s=time.monotonic() - begun_s)
@@ -147,8 +150,20 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
     return reached
 
 
-async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Response:
+def _told(candidate: Candidate) -> dict[str, str | int]:
+    """What a span says of a try."""
+    return {
+        "gen_ai.request.model": candidate.route.upstream_model,
+        "privaterouter.upstream": candidate.upstream.name,
+        "privaterouter.upstream_kind": candidate.upstream.kind,
+    }
+
+
+async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client, visit: Visit) -> Response:
     route = outgoing.candidate.route
+    headers = outgoing.target.headers
+    if visit.span is not None:
+        headers = {**headers, **visit.span.headers()}
     try:
         # The timer that looks after all exchanges ends it: a model may have to be loaded first.
         async with asyncio.timeout(None) as ends:
@@ -156,13 +171,15 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client) -> Respon
             response = await exchange.wait(
                 client.post(
                     outgoing.target.url,
-                    headers=outgoing.target.headers,
+                    headers=headers,
                     body=outgoing.body,
                     connect_timeout_s=route.connect_timeout_s,
                     sent=exchange.note_forwarded,
                 )
             )
             exchange.asked = None
+            if visit.span is not None:
+                visit.span.note({"http.response.status_code": response.status})
             if response.status == 200:
                 return response
             raise await _refusal(exchange, outgoing, response)

@@ -7,7 +7,7 @@ from functools import partial
 
 import httpx
 
-from kit import logs, metrics, starting
+from kit import logs, metrics, starting, tracing
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import Clock, utc_now
@@ -99,5 +99,6 @@ async def main(settings: AuthSettings) -> None:
 if __name__ == "__main__":
     configured = load(AuthSettings)
     logs.configure("auth", level=configured.log_level)
+    tracing.start("auth", configured)
     metrics.start(configured.metrics_port)
     run(main(configured))

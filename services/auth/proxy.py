@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from kit import tracing
 from kit.logs import get_logger
 from kit.money import NANOS_PER_USD, format_usd
 from services.auth.errors import VirtualKeyRefused, VirtualKeyUncertain
@@ -97,7 +98,8 @@ class Proxy:
         content = msgspec.json.encode(body)
         for master_key in self._master_keys:
             headers = {"authorization": f"Bearer {master_key}", "content-type": "application/json"}
-            answer = await self._client.post(path, content=content, headers=headers)
+            with tracing.calling(f"POST {path}", {"privaterouter.upstream_kind": "litellm"}) as of_the_trace:
+                answer = await self._client.post(path, content=content, headers={**headers, **of_the_trace})
             if answer.status_code != httpx.codes.UNAUTHORIZED:
                 if master_key != self._master_keys[0]:
                     log.info("litellm_master_key_changed")

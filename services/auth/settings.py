@@ -4,11 +4,12 @@ from typing import Self
 
 from pydantic import SecretStr, model_validator
 
-from kit.settings import LogLevel, Secret, Settings
+from kit.settings import LogLevel, Secret
 from kit.tls import TlsDir
+from kit.tracing import TracingSettings
 
 
-class AuthSettings(Settings):
+class AuthSettings(TracingSettings):
     """Empty, `tls_dir` is plaintext, `health_listen` and `metrics_port` are no port. `billing_addr` is billing's.
 
     With `litellm_virtual_keys` every API key gets a virtual key of the LiteLLM proxy at `litellm_base_url`. Where that

@@ -22,6 +22,13 @@ VIRTUAL_KEY_DELETIONS = Outbox("auth.virtual_key_deletions", "api_key_id")
 VIRTUAL_KEY_UPDATES = Outbox("auth.virtual_key_updates", "api_key_id", changes=True)
 
 
+async def backlog(c: Connection, outbox: Outbox) -> tuple[int, datetime | None]:
+    """How many things are to be told, and since when the oldest of those is that were tried and are still there."""
+    row = await c.fetchrow(f"SELECT count(*), min(create_time) FILTER (WHERE attempts > 0) FROM {outbox.table}")
+    assert row is not None  # noqa: S101 (an aggregate has one)
+    return row[0], row[1]
+
+
 async def put_in(c: Connection, outbox: Outbox, key: UUID, *, now: datetime, due_time: datetime) -> None:
     """Adds something to tell, not before `due_time`; what is there already becomes due then, as if it were new."""
     await c.execute(

@@ -1,6 +1,6 @@
 """Serves accounts, the ledger and leases: `python -m services.billing`."""
 
-from kit import logs, metrics, starting
+from kit import logs, metrics, starting, tracing
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import utc_now
@@ -59,5 +59,6 @@ async def main(settings: BillingSettings) -> None:
 if __name__ == "__main__":
     configured = load(BillingSettings)
     logs.configure("billing", level=configured.log_level)
+    tracing.start("billing", configured)
     metrics.start(configured.metrics_port)
     run(main(configured))

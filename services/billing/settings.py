@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
-from kit.settings import LogLevel, Settings
+from kit.settings import LogLevel
 from kit.tls import TlsDir
+from kit.tracing import TracingSettings
 from services.billing.terms import Terms
 
 
-class BillingSettings(Settings):
+class BillingSettings(TracingSettings):
     """Empty, `tls_dir` is plaintext, `health_listen` and `metrics_port` are no port.
 
     The times are those of the design; tests scale them.

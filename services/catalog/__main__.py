@@ -1,6 +1,6 @@
 """Serves the catalogue: `python -m services.catalog`."""
 
-from kit import logs, metrics, starting
+from kit import logs, metrics, starting, tracing
 from kit.bus import Bus
 from kit.clock import utc_now
 from kit.database import Database
@@ -56,5 +56,6 @@ async def main(settings: CatalogSettings) -> None:
 if __name__ == "__main__":
     configured = load(CatalogSettings)
     logs.configure("catalog", level=configured.log_level)
+    tracing.start("catalog", configured)
     metrics.start(configured.metrics_port)
     run(main(configured))

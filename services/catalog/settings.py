@@ -6,6 +6,7 @@ from pydantic import SecretStr, model_validator
 
 from kit.settings import LogLevel, Secret, Settings
 from kit.tls import TlsDir
+from kit.tracing import TracingSettings
 
 
 class DatabaseSettings(Settings):
@@ -18,7 +19,7 @@ class DatabaseSettings(Settings):
     log_level: LogLevel = "info"
 
 
-class CatalogSettings(DatabaseSettings):
+class CatalogSettings(DatabaseSettings, TracingSettings):
     """Settings of `python -m services.catalog`. Empty, `tls_dir` is plaintext, the two after it are no port."""
 
     catalog_listen: str

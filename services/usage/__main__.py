@@ -4,7 +4,7 @@ from functools import partial
 
 import grpc
 
-from kit import metrics, starting
+from kit import metrics, starting, tracing
 from kit.client import channel
 from kit.database import Database
 from kit.logs import configure
@@ -76,4 +76,5 @@ async def main(settings: UsageSettings) -> None:
 if __name__ == "__main__":
     loaded = load(UsageSettings)
     configure("usage", level=loaded.log_level)
+    tracing.start("usage", loaded)
     run(main(loaded))

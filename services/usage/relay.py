@@ -7,6 +7,7 @@ from uuid import UUID
 
 from prometheus_client import Counter, Gauge
 
+from kit import tracing
 from kit.clock import Clock, boottime_s, utc_now
 from kit.database import Connection, Database
 from kit.errors import RemoteError, Unavailable
@@ -85,7 +86,9 @@ class Relay:
             except Exception:
                 # Charges must go on, and records be taken, whatever one round stumbles over.
                 log.exception("relay_failed")
-            _leads.set(0)
+            for gauge in (_leads, _parked, _oldest):
+                # Whoever leads now tells of them.
+                gauge.set(0)
             await asyncio.sleep(self._interval_s)
 
     async def _lead(self, session: Connection) -> None:
@@ -101,7 +104,8 @@ class Relay:
                 due_s = self._elapsed_s() + self._interval_s if due else due_s
                 drained = await self._review(session) if due else set()
                 try:
-                    await self._settle(session, charges, drained)
+                    with tracing.working("settle charges"):
+                        await self._settle(session, charges, drained)
                     failures = 0
                 except (RemoteError, BrokenAnswerError) as error:
                     failures += 1

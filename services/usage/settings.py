@@ -1,10 +1,11 @@
 """Settings of `python -m services.usage`."""
 
-from kit.settings import LogLevel, Secret, Settings
+from kit.settings import LogLevel, Secret
 from kit.tls import TlsDir
+from kit.tracing import TracingSettings
 
 
-class UsageSettings(Settings):
+class UsageSettings(TracingSettings):
     """Empty, `tls_dir` is plaintext, `health_listen` and `metrics_port` are no port.
 
     The times are those of the design; tests scale them.

@@ -52,7 +52,7 @@ def test_the_locks_agree_on_every_version() -> None:
 def test_everything_the_project_asks_for_is_locked() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = {
-        "runtime": project["project"]["dependencies"],
+        "runtime": project["project"]["dependencies"] + project["project"]["optional-dependencies"]["tracing"],
         "embedded": project["project"]["optional-dependencies"]["embedded"],
         "dev": project["dependency-groups"]["dev"],
         "tools": project["build-system"]["requires"],

@@ -8,6 +8,7 @@ import pytest
 from edge import batch
 from edge.batch import Batcher
 from edge.errors import EdgeError
+from kit.logs import request_id
 
 
 class Asked:
@@ -87,3 +88,26 @@ async def test_on_close_nobody_is_left_waiting() -> None:
     await ask.close()
     answers = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(answer) for answer in answers] == [EdgeError] * 3
+
+
+async def test_a_call_belongs_to_the_request_of_its_first_question() -> None:
+    """Also one that waited for its turn, and whoever was asked before."""
+    whose: list[str] = []
+    gate = asyncio.Event()
+
+    async def note(numbers: list[int]) -> Sequence[int]:
+        whose.append(request_id.get())
+        await gate.wait()
+        return numbers
+
+    ask = Batcher(note, most=1, in_flight=1)
+
+    async def request(name: str, number: int) -> int:
+        request_id.set(name)
+        return await ask(number)
+
+    answers = asyncio.gather(request("first", 1), request("second", 2))
+    await asyncio.sleep(0)
+    gate.set()
+    assert list(await answers) == [1, 2]
+    assert whose == ["first", "second"]

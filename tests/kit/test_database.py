@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 
 from kit.database import Connection, Database
 from kit.errors import Unavailable
@@ -204,3 +205,19 @@ async def test_statements_are_not_prepared_where_pgbouncer_forbids_it(databases:
         assert await connection.fetchval("SHOW application_name") == "bounced"
         assert await connection.fetchval("SELECT count(*) FROM pg_prepared_statements") == 0
     await database.close()
+
+
+async def test_the_pool_can_be_seen_to_run_out(things: Database) -> None:
+    def value(name: str, **labels: str) -> float:
+        return REGISTRY.get_sample_value(name, labels) or 0.0
+
+    most, used = value("db_pool_max_connections"), value("db_pool_connections", state="used")
+    denied, waited = value("db_pool_denied_total"), value("db_pool_wait_seconds_count")
+    assert most >= 1
+    async with things.reader():
+        assert value("db_pool_connections", state="used") == used + 1
+    assert value("db_pool_connections", state="used") == used
+    assert value("db_pool_wait_seconds_count") == waited + 1
+    await things.close()
+    assert value("db_pool_max_connections") < most
+    assert value("db_pool_denied_total") == denied

@@ -34,6 +34,8 @@ class Script:
     usage_position: str = "end"
     """Of a stream: `end` in a chunk of its own, `twice` (a wrong one first), or `last` with the last choice."""
     status: int = 200
+    raw: str | None = None
+    """Sent as it is in the place of an answer, head and all; then the connection is closed."""
     body: str | None = None
     """Sent as it is in the place of an answer."""
     piece_bytes: int | None = None
@@ -187,6 +189,10 @@ class Answer:
     async def send(self) -> None:
         script = self.script
         await asyncio.sleep(script.before_headers_s)
+        if script.raw is not None:
+            self.writer.write(script.raw.encode())
+            await self.writer.drain()
+            raise Cut
         if script.body is not None or script.status != 200:
             await self._whole(script.body if script.body is not None else json.dumps({"error": {"message": "no"}}))
         elif self.entry.path.endswith("/embeddings"):

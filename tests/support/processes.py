@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -30,14 +31,21 @@ def scripted_upstream() -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def collector(file: Path) -> Iterator[str]:
+    """A running `tests.support.collector` that keeps spans in `file`; its address."""
+    with _server("tests.support.collector", str(file)) as url:
+        yield url
+
+
 def renewed(ollama_url: str, **state: Any) -> None:
     """Makes a running fake Ollama a new one; `state` has fields of `tests.support.fake_ollama.State`."""
     httpx.post(f"{ollama_url}/fake", json=state).raise_for_status()
 
 
 @contextmanager
-def _server(module: str) -> Iterator[str]:
-    with subprocess.Popen([sys.executable, "-m", module], stdout=subprocess.PIPE, text=True) as process:
+def _server(module: str, *arguments: str) -> Iterator[str]:
+    with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"

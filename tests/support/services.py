@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -41,13 +41,15 @@ def running_services(
     directory: Path,
     *,
     upstream_url: str = "http://127.0.0.1:9",
+    each: Mapping[str, Mapping[str, str]] | None = None,
     certificates: Path | None = None,
     **settings: str,
 ) -> Iterator[RunningServices]:
     """Start them on a new database and unix sockets in `directory`; models are routed to `upstream_url`.
 
     With `certificates`, a folder with a TLS_DIR for each, they listen on ports, and probes have ports of their own.
-    `settings` are more variables for all of them. Logs are in `directory`, and all data is gone in the end.
+    `settings` are more variables for all of them, `each` for one of them, by its name. Logs are in `directory`, and all
+    data is gone in the end.
     """
     addresses = {service: f"unix:{directory}/{service}.sock" for service in NAMES}
     probed = addresses
@@ -55,9 +57,10 @@ def running_services(
         addresses, probed = ({service: f"{HERE}:{free_port()}" for service in NAMES} for _ in range(2))
 
     def own(process: str) -> dict[str, str]:
+        given = dict((each or {}).get(process, {}))
         if not certificates:
-            return {}
-        return {"TLS_DIR": str(certificates / process), "HEALTH_LISTEN": probed.get(process, "")}
+            return given
+        return {"TLS_DIR": str(certificates / process), "HEALTH_LISTEN": probed.get(process, ""), **given}
 
     listen = {f"{service.upper()}_LISTEN": address for service, address in addresses.items()}
     named = {**{f"{service.upper()}_ADDR": address for service, address in addresses.items()}, **listen, **settings}

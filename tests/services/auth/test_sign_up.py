@@ -7,6 +7,7 @@ from datetime import timedelta
 import asyncpg
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from kit import timestamps
 from kit.ids import parse_uuid
@@ -212,3 +213,21 @@ async def test_hashing_leaves_room_again_after_a_cancelled_call() -> None:
 
 async def _later(value: bool) -> bool:
     return value
+
+
+async def test_what_billing_was_told_in_vain_is_measured(auth: Auth) -> None:
+    def stuck() -> float | None:
+        return REGISTRY.get_sample_value("auth_outbox_stuck_seconds", {"outbox": "account_openings"})
+
+    auth.billing.fails_with = grpc.StatusCode.UNAVAILABLE
+    await auth.sign_up()
+    auth.clock.now += timedelta(seconds=10)
+    auth.start_relays()
+
+    async def was_tried() -> bool:
+        return bool(await auth.admin.fetchval("SELECT attempts > 0 FROM auth.account_openings"))
+
+    await eventually(was_tried, what="a second attempt")
+    auth.clock.now += timedelta(seconds=290)
+    await eventually(lambda: _later(stuck() == 300), what="its age")
+    assert REGISTRY.get_sample_value("auth_outbox_rows", {"outbox": "account_openings"}) == 1
