@@ -46,7 +46,7 @@ check: format lint types imports proto-check dashboard-check ## Run every check 
 .PHONY: pytest
 pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
 
 .PHONY: faults
 faults: .venv/.ready-dev ## Kill, cut, delay and repeat everything that money goes through, in ten minutes: FAULTS_SEED=7

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli import connect, ollama_host
-from cli.catalogue import CachedPrice, price
+from cli.catalogue import CachedPrice, CacheWritePrice, price
 from cli.connect import Clients
 from cli.discovered import Adding, Discovery, add_models, choose_upstream, compare, join_models
 from cli.discovered_output import as_document, tell
@@ -39,6 +39,7 @@ def discover(
         str, typer.Option(help="With --add: dollars for a million output tokens; embeddings have none.")
     ] = "",
     cached_input_usd: CachedPrice = "",
+    cache_write_usd: CacheWritePrice = "",
     prefix: Annotated[str, typer.Option(help="With --add: what public names begin with.")] = "ollama/",
     check: Annotated[
         bool, typer.Option("--check", help="Exit with status 1 if a model that the catalogue routes there is missing.")
@@ -57,7 +58,14 @@ def discover(
         privaterouter admin discover --upstream gpu2 --base-url http://gpu2:11434 --join
     """
     where = ollama_host.address(base_url) if base_url else ""
-    adding = _adding(input_usd, output_usd, cached_input_usd=cached_input_usd, prefix=prefix) if add else None
+    adding = None
+    if add:
+        _ask_for_prices(input_usd, output_usd)
+        chat, embedding = (
+            price(input_usd, output, cached_input_usd=cached_input_usd, cache_write_usd=cache_write_usd)
+            for output in (output_usd, "0")
+        )
+        adding = Adding(prefix=prefix, chat=chat, embedding=embedding)
 
     async def command(clients: Clients) -> Discovery:
         catalogue = await clients.catalog.GetCatalog(catalog_pb2.GetCatalogRequest())
@@ -79,12 +87,7 @@ def discover(
         raise typer.Exit(1)
 
 
-def _adding(input_usd: str, output_usd: str, *, cached_input_usd: str, prefix: str) -> Adding:
+def _ask_for_prices(input_usd: str, output_usd: str) -> None:
     for option, value in (("--input-usd", input_usd), ("--output-usd", output_usd)):
         if not value:
             raise typer.BadParameter("say what a million tokens cost (0 gives them away)", param_hint=option)
-    return Adding(
-        prefix=prefix,
-        chat=price(input_usd, output_usd, cached_input_usd=cached_input_usd),
-        embedding=price(input_usd, "0", cached_input_usd=cached_input_usd),
-    )

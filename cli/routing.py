@@ -40,7 +40,7 @@ class Dialect(StrEnum):
 class Sticky(StrEnum):
     """What keeps requests on the same route."""
 
-    PROMPT_PREFIX = "prompt-prefix"
+    PROMPT_PREFIX = "prompt_prefix"
     USER = "user"
     NONE = "none"
 
@@ -147,7 +147,7 @@ def set_routes(
     For example:
         privaterouter admin set-routes --model privaterouter/fast --route upstream=ollama-1,model=gemma4:latest \
             --route upstream=ollama-2,model=gemma4:latest --route upstream=vllm,model=gemma-4,position=1,first-byte-s=20
-        privaterouter admin set-routes --model privaterouter/fast --sticky prompt-prefix
+        privaterouter admin set-routes --model privaterouter/fast --sticky prompt_prefix
     """
     if not route and sticky is None:
         raise typer.BadParameter("name at least one route, or --sticky", param_hint="--route")

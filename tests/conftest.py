@@ -12,9 +12,20 @@ from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
 from tests.support.databases import Cluster, Databases
 
+# Folders whose tests share a stack that is slow to start.
+TOGETHER = ("browser", "cli", "e2e", "faults")
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep on one worker what shares a stack, and else the tests of a file."""
+    for item in items:
+        path = item.path.relative_to(Path(__file__).parent)
+        group = path.parts[0] if path.parts[0] in TOGETHER else str(path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session")

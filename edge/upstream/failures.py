@@ -1,4 +1,7 @@
-"""What a client gets to see when an upstream refuses or fails: never its host, its credential, or its model's name."""
+"""What a client gets to see when an upstream refuses or fails: never its host, its credential, or its model's name.
+
+But for the one thing that names the model: what installs it where it is missing.
+"""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -52,17 +55,18 @@ class UpstreamRefusal(EdgeError):
 class ModelMissing(EdgeError):
     """The upstream lacks the model, so nothing ran: another upstream may have it.
 
-    The client learns that it is the operator's turn; what to type stands in the cause, which is for the log.
+    The client is told what mends it, since on one's own machine it is the operator; where that is to be typed stands
+    in the cause, which is for the log.
     """
 
     def __init__(self, target: Target, public_name: str) -> None:
+        model, mend = target.upstream_model, pull_command(target.upstream_model)
         super().__init__(
             "upstream_unconfigured",
-            f"The model {public_name!r} is not installed on its server: the operator of this gateway has to pull it "
-            "there. Nothing was charged. Use another model until then.",
+            f"The model {public_name!r} is not installed on its server. The operator of this gateway mends that there "
+            f"with `{mend}`. Nothing was charged. Use another model until then.",
         )
-        model, upstream = target.upstream_model, target.upstream.name
-        self.__cause__ = LookupError(f"{model} is missing on {upstream}; there: {pull_command(model)}")
+        self.__cause__ = LookupError(f"{model} is missing on {target.upstream.name}; there: {mend}")
 
 
 class Misconfigured(EdgeError):

@@ -3,12 +3,14 @@
 Each answer counts the larger of its deltas that carry text, reasoning or tool arguments, and a fifth of their bytes.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 _NULL: Final = msgspec.Raw(b"null")
+_SOMETHING_IN_A_LIST: Final = re.compile(rb"\[\s*[^\s\]]")
 
 
 class Function(msgspec.Struct):
@@ -52,8 +54,14 @@ class Chunk(msgspec.Struct):
     created: int | None = None
     model: str | None = None
     choices: Sequence[Choice] | None = None
+    data: msgspec.Raw = _NULL
     usage: msgspec.Raw = _NULL
     error: msgspec.Raw = _NULL
+
+    @property
+    def has_vectors(self) -> bool:
+        """Whether it is a list of embeddings."""
+        return _SOMETHING_IN_A_LIST.match(self.data) is not None
 
     @property
     def has_usage(self) -> bool:
@@ -97,6 +105,7 @@ def read_chunk(data: bytes) -> Chunk:
     return Chunk(
         model=_text(fields.get("model", _NULL)),
         choices=_odd_choices(fields["choices"]) if "choices" in fields else None,
+        data=fields.get("data", _NULL),
         usage=fields.get("usage", _NULL),
         error=fields.get("error", _NULL),
     )

@@ -13,6 +13,7 @@ Usage has the keys. Only requests that carry the header ask it.
 
 import asyncio
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -35,6 +36,8 @@ END_TIMEOUT_S = 1.0
 MOST_ANSWER_BYTES = 1 << 20
 """Longer answers are not kept; a repeated call gets the receipt."""
 MOST_OWED = 1_000
+LOOKS_S: Final = (0.1, 0.2, 0.4)
+"""When it is asked again after a request that still runs: usage knows of one that has just ended within 200 ms."""
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _REPLAYED: Final = {"x-privaterouter-replayed": "true"}
 
@@ -70,8 +73,9 @@ def read_key(headers: Headers) -> str | None:
 class Idempotency:
     """Claims keys, and says what became of them."""
 
-    def __init__(self, usage: UsageServiceStub, *, retry_s: float = 1.0) -> None:
+    def __init__(self, usage: UsageServiceStub, *, retry_s: float = 1.0, looks_s: Sequence[float] = LOOKS_S) -> None:
         self._usage = usage
+        self._looks_s = looks_s
         self._retry_s = retry_s
         self._owed: dict[str, Claim] = {}
         """By request id: what usage could not be told to release."""
@@ -92,6 +96,11 @@ class Idempotency:
         )
         try:
             answer = await self._usage.ClaimIdempotencyKey(request, timeout=CLAIM_TIMEOUT_S)
+            for pause_s in self._looks_s:
+                if answer.outcome != pb.CLAIM_OUTCOME_RUNNING:
+                    break
+                await asyncio.sleep(pause_s)
+                answer = await self._usage.ClaimIdempotencyKey(request, timeout=CLAIM_TIMEOUT_S)
         except RemoteError as error:
             log.warning("idempotency_key_not_claimed", request_id=request_id, error=str(error))
             # It may have been claimed all the same, and would then be in nobody's use for minutes.

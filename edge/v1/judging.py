@@ -23,6 +23,8 @@ def judge_whole(exchange: Exchange, outgoing: Outgoing, body: bytes) -> Ending:
     chunk = _read(exchange, outgoing, body)
     if outgoing.bounds.choices and not chunk.choices:
         raise upstream_failed("The model's server sent an answer without choices.")
+    if not outgoing.bounds.choices and not chunk.has_vectors:
+        raise upstream_failed("The model's server sent an answer without embeddings.")
     last = outgoing.translator.whole(body, chunk)
     _take(exchange, chunk)
     return Ending(Status.SUCCESS, last=last)

@@ -84,10 +84,14 @@ def test_what_is_added_reaches_the_edge_with_price_context_and_kind(
     assert [one["public_names"] for one in again["models"]] == [[name] for name in shown]
 
 
-def test_one_model_at_a_time_can_have_its_own_price(stack: RunningStack, gpu1: str) -> None:
+def test_one_model_at_a_time_can_have_its_own_price(stack: RunningStack, http: httpx.Client, gpu1: str) -> None:
     where = ("--upstream", "one-by-one", "--base-url", gpu1)
-    some = document(stack, *where, "--add", "--prefix", "one/", "--model", "gemma4", *PRICE)
+    cached = ("--cached-input-usd", "0.01", "--cache-write-usd", "0.125")
+    some = document(stack, *where, "--add", "--prefix", "one/", "--model", "gemma4", *PRICE, *cached)
     assert (some["added"], [one["name"] for one in some["models"]]) == (["one/gemma4"], ["gemma4:latest"])
+    until(lambda: bool(items(http, "/api/models", public_name="one/gemma4")), within_s=2)
+    (shown,) = items(http, "/api/models", public_name="one/gemma4")
+    assert (shown["cached_input_usd_per_mtok"], shown["cache_write_input_usd_per_mtok"]) == ("0.010000", "0.125000")
     lacking = discover(stack, *where, "--model", "llama3.2")
     assert (lacking.returncode, lacking.stderr) == (
         1,

@@ -100,7 +100,7 @@ def test_routes_take_the_place_of_all_that_there_were(stack: RunningStack) -> No
     done = stack.command(
         *("admin", "set-routes", "--model", FAST, "--route", "upstream=one,model=gemma4:latest,weight=3"),
         *("--route", "upstream=two,model=gemma4:latest,position=1,first-byte-s=20,connect-s=0.5"),
-        *("--sticky", "prompt-prefix"),
+        *("--sticky", "prompt_prefix"),
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [

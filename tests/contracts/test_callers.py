@@ -30,7 +30,10 @@ def calls() -> Iterator[tuple[str, str, str]]:
     rpcs = {rpc for service in SERVICES for rpc in contract(service)}
     for package, who in PACKAGES.items():
         for file in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text())):
+            text = file.read_text()
+            if not any(rpc in text for rpc in rpcs):
+                continue
+            for node in ast.walk(ast.parse(text)):
                 if isinstance(node, ast.Attribute) and node.attr in rpcs:
                     last = ast.unparse(node.value).rpartition(".")[2].strip("_")
                     yield who, last if last in SERVICES else "", node.attr

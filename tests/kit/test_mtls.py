@@ -222,7 +222,7 @@ class Callers:
         async def gone_on() -> bool:
             return all(now >= then + 2 for now, then in zip(self.answered, before, strict=True))
 
-        await eventually(gone_on, what=f"answers: {self._tasks}")
+        await eventually(gone_on, within_s=20, what=f"answers: {self._tasks}")
 
     async def _call_without_end(self, number: int, lasting_s: bytes) -> None:
         while True:
@@ -262,7 +262,7 @@ async def test_certificates_change_while_calls_run_and_none_fails(
             async def seen(new: bytes = new) -> bool:
                 return new in callers.certificates[-1:]
 
-            await eventually(seen, what="a call with the new certificate")
+            await eventually(seen, within_s=20, what="a call with the new certificate")
         await callers.all_have_gone_on()
     assert len(set(callers.certificates)) == 4
 
@@ -277,5 +277,5 @@ async def test_connections_are_made_anew_at_their_age_and_no_call_fails(workshop
         async def aged() -> bool:
             return len(callers.connections) > 5
 
-        await eventually(aged, what="six connections")
+        await eventually(aged, within_s=20, what="six connections")
         await callers.all_have_gone_on()

@@ -1,8 +1,6 @@
 """The files in TLS_DIR: which are refused and how that is said, and what becomes of changed ones."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from structlog.testing import capture_logs
 from kit.settings import Settings, load
 from kit.tls import Tls, TlsDir, identity_of
 from tests.support.certificates import Workshop
-from tests.support.waiting import eventually
 
 
 class Sample(Settings):
@@ -126,63 +123,59 @@ def metric(name: str) -> float | None:
     return REGISTRY.get_sample_value(f"tls_certificate_{name}", {"identity": "auth"})
 
 
-@pytest.fixture
-async def watched(home: Path) -> AsyncIterator[Tls]:
+def look(tls: Tls) -> None:
+    """As `watch` does it: twice, since files count once they have stayed as they are."""
+    tls._look()
+    tls._look()
+
+
+def test_a_renewed_certificate_is_followed_and_told(workshop: Workshop, home: Path) -> None:
     tls = Tls(home)
-    watching = asyncio.create_task(tls.watch(0.02))
-    yield tls
-    watching.cancel()
-    with suppress(asyncio.CancelledError):
-        await watching
-
-
-async def test_a_renewed_certificate_is_followed_and_told(watched: Tls, workshop: Workshop) -> None:
     renewals: list[str] = []
-    unsubscribe = watched.subscribe(lambda: renewals.append(watched.identity))
+    unsubscribe = tls.subscribe(lambda: renewals.append(tls.identity))
     before = metric("expiry_timestamp_seconds")
     workshop.issue("auth", ends_in=timedelta(days=200))
-
-    async def told() -> bool:
-        return renewals == ["auth"]
-
-    await eventually(told)
+    look(tls)
     after = metric("expiry_timestamp_seconds")
     assert before is not None
     assert after is not None
     assert after - before == pytest.approx(110 * 86_400, abs=60)
+    assert renewals == ["auth"]
     unsubscribe()
     workshop.issue("auth", ends_in=timedelta(days=300))
-
-    async def followed() -> bool:
-        return metric("expiry_timestamp_seconds") != after
-
-    await eventually(followed)
+    look(tls)
+    assert metric("expiry_timestamp_seconds") != after
     assert renewals == ["auth"]
 
 
-async def test_a_bad_one_is_logged_and_counted_and_the_old_one_kept_until_a_good_one_comes(
-    watched: Tls, workshop: Workshop, home: Path
+def test_a_bad_one_is_logged_and_counted_and_the_old_one_kept_until_a_good_one_comes(
+    workshop: Workshop, home: Path
 ) -> None:
+    tls = Tls(home)
     renewals: list[None] = []
-    watched.subscribe(lambda: renewals.append(None))
+    tls.subscribe(lambda: renewals.append(None))
     before = metric("expiry_timestamp_seconds")
-
-    async def refused() -> bool:
-        return metric("rejected") == 1
-
+    workshop.issue("billing", folder="auth")
     with capture_logs() as logged:
-        workshop.issue("billing", folder="auth")
-        await eventually(refused)
+        look(tls)
+        look(tls)
     (line,) = logged
     assert (line["event"], line["log_level"]) == ("certificate_refused", "error")
     assert line["error"] == f"{home / 'tls.crt'} is that of billing, not of auth"
-    assert (watched.identity, metric("expiry_timestamp_seconds"), renewals) == ("auth", before, [])
+    assert metric("rejected") == 1
+    assert (tls.identity, metric("expiry_timestamp_seconds"), renewals) == ("auth", before, [])
     workshop.issue("auth")
+    look(tls)
+    assert (metric("rejected"), renewals) == (0, [None])
 
-    async def accepted() -> bool:
-        return metric("rejected") == 0 and renewals == [None]
 
-    await eventually(accepted)
+def test_the_same_content_again_is_no_renewal(home: Path) -> None:
+    tls = Tls(home)
+    renewals: list[None] = []
+    tls.subscribe(lambda: renewals.append(None))
+    (home / "tls.crt").write_bytes((home / "tls.crt").read_bytes())
+    look(tls)
+    assert renewals == []
 
 
 def test_files_count_once_they_have_stayed_as_they_are_for_a_look(workshop: Workshop, home: Path) -> None:

@@ -49,40 +49,51 @@ def running_services(
     With `certificates`, a folder with a TLS_DIR for each, they listen on ports, and probes have ports of their own.
     `settings` are more variables for all of them. Logs are in `directory`, and all data is gone in the end.
     """
-    name = f"services_{os.getpid()}_{abs(hash(directory))}"
-    _in_a_thread(cluster.execute(f"CREATE DATABASE {name} TEMPLATE {_in_a_thread(cluster.template(_TEMPLATE))}"))
-    url = cluster.url_of(name)
     addresses = {service: f"unix:{directory}/{service}.sock" for service in NAMES}
     probed = addresses
     if certificates:
-        addresses = {service: f"{HERE}:{free_port()}" for service in NAMES}
-        probed = {service: f"{HERE}:{free_port()}" for service in NAMES}
-    shared = {
-        "PATH": os.environ["PATH"],
-        "APP_SECRET_KEY": APP_SECRET,
-        "JWT_SECRET": JWT_SECRET,
-        "REDIS_URL": redis_url,
-        "UPSTREAM_KIND": "openai",
-        "UPSTREAM_BASE_URL": upstream_url,
-        **{f"{service.upper()}_ADDR": address for service, address in addresses.items()},
-        **{f"{service.upper()}_DATABASE_URL": dsn.service_url(url, service, APP_SECRET) for service in NAMES},
-        **{f"{service.upper()}_LISTEN": address for service, address in addresses.items()},
-        **settings,
-    }
+        addresses, probed = ({service: f"{HERE}:{free_port()}" for service in NAMES} for _ in range(2))
 
     def own(process: str) -> dict[str, str]:
         if not certificates:
             return {}
         return {"TLS_DIR": str(certificates / process), "HEALTH_LISTEN": probed.get(process, "")}
 
+    listen = {f"{service.upper()}_LISTEN": address for service, address in addresses.items()}
+    named = {**{f"{service.upper()}_ADDR": address for service, address in addresses.items()}, **listen, **settings}
+    with (
+        seeded_database(cluster, redis_url, directory, upstream_url=upstream_url, **named) as (environment, url),
+        ExitStack() as stack,
+    ):
+        processes = {
+            service: stack.enter_context(_process(service, environment | own(service), directory)) for service in NAMES
+        }
+        _in_a_thread(_all_ready(probed, directory))
+        yield RunningServices(environment | own("edge"), processes, url)
+
+
+@contextmanager
+def seeded_database(
+    cluster: Cluster, redis_url: str, directory: Path, *, upstream_url: str, **settings: str
+) -> Iterator[tuple[dict[str, str], str]]:
+    """A new database for the four services: the environment that they need, with `settings`, and the migrator's DSN."""
+    name = f"services_{os.getpid()}_{abs(hash(directory))}"
+    _in_a_thread(cluster.execute(f"CREATE DATABASE {name} TEMPLATE {_in_a_thread(cluster.template(_TEMPLATE))}"))
+    url = cluster.url_of(name)
+    environment = {
+        "PATH": os.environ["PATH"],
+        "APP_SECRET_KEY": APP_SECRET,
+        "JWT_SECRET": JWT_SECRET,
+        "REDIS_URL": redis_url,
+        "UPSTREAM_KIND": "openai",
+        "UPSTREAM_BASE_URL": upstream_url,
+        **{f"{service.upper()}_DATABASE_URL": dsn.service_url(url, service, APP_SECRET) for service in NAMES},
+        **settings,
+    }
     try:
-        subprocess.run([sys.executable, "-m", "services.catalog.seed"], env=shared, check=True, capture_output=True)
-        with ExitStack() as stack:
-            processes = {
-                service: stack.enter_context(_process(service, shared | own(service), directory)) for service in NAMES
-            }
-            _in_a_thread(_all_ready(probed, directory))
-            yield RunningServices(shared | own("edge"), processes, url)
+        seed = [sys.executable, "-m", "services.catalog.seed"]
+        subprocess.run(seed, env=environment, check=True, capture_output=True)
+        yield environment, url
     finally:
         _in_a_thread(cluster.execute(f"DROP DATABASE {name} WITH (FORCE)"))
 

@@ -89,6 +89,13 @@ def test_a_dotenv_file_is_handed_on_and_yields_to_the_environment(
     assert environment(directory).edge()["METRICS_PORT"] == "9000"
 
 
+def test_certificates_and_ports_for_probes_are_those_of_a_deployment(directory: Path) -> None:
+    (directory / ".env").write_text("TLS_DIR=/certificates\nHEALTH_LISTEN=0.0.0.0:50060\n")
+    made = environment(directory)
+    for told in (made.edge(), made.seed(), *(made.service(name) for name in SERVICES)):
+        assert not {"TLS_DIR", "HEALTH_LISTEN"} & told.keys()
+
+
 def test_an_address_of_your_own_replaces_the_derived_one(directory: Path) -> None:
     own = "postgresql://me:mine@db/elsewhere"
     (directory / ".env").write_text(f"DATABASE_URL=postgresql://owner@db/x\nUSAGE_DATABASE_URL={own}\n")

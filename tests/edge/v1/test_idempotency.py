@@ -27,6 +27,7 @@ from privaterouter.usage.v1.usage_pb2_grpc import (
 from tests.edge.v1.gateway import CALLER
 from tests.support.waiting import eventually
 
+LOOKS_S = (0.001, 0.002)
 PATH, BODY = "/v1/chat/completions", b'{"model":"m"}'
 RECORD = pb.UsageRecord(
     request_id="request-0",
@@ -66,11 +67,12 @@ class Away(AppError):
 
 @dataclass
 class FakeKeys(UsageServiceServicer):
-    """Answers claims with `answer`, and notes what it is told."""
+    """Answers claims with `answers` as long as there are, then with `answer`, and notes what it is told."""
 
     answer: pb.ClaimIdempotencyKeyResponse = field(
         default_factory=lambda: pb.ClaimIdempotencyKeyResponse(outcome=pb.CLAIM_OUTCOME_CLAIMED)
     )
+    answers: list[pb.ClaimIdempotencyKeyResponse] = field(default_factory=list)
     calls: list[Any] = field(default_factory=list)
     away: bool = False
 
@@ -78,7 +80,7 @@ class FakeKeys(UsageServiceServicer):
         self, request: pb.ClaimIdempotencyKeyRequest, context: object
     ) -> pb.ClaimIdempotencyKeyResponse:
         self._note(request)
-        return self.answer
+        return self.answers.pop(0) if self.answers else self.answer
 
     async def ReleaseIdempotencyKey(
         self, request: pb.ReleaseIdempotencyKeyRequest, context: object
@@ -111,7 +113,7 @@ async def idempotency(keys: FakeKeys, tmp_path: Path) -> AsyncIterator[Idempoten
         ) as target,
         channel(target, pb.DESCRIPTOR.services_by_name["UsageService"]) as usage,
     ):
-        made = Idempotency(UsageServiceStub(usage), retry_s=0.02)
+        made = Idempotency(UsageServiceStub(usage), retry_s=0.02, looks_s=LOOKS_S)
         yield made
         await made.close()
 
@@ -168,7 +170,18 @@ async def test_a_key_that_cannot_be_had_says_why(
     with pytest.raises(EdgeError) as caught:
         await claim(idempotency)
     assert (caught.value.status, caught.value.code, caught.value.headers) == expected
-    assert len(keys.calls) == 1
+    assert len(keys.calls) == (1 + len(LOOKS_S) if outcome == pb.CLAIM_OUTCOME_RUNNING else 1)
+
+
+async def test_a_request_that_has_just_ended_is_waited_for(keys: FakeKeys, idempotency: Idempotency) -> None:
+    keys.answers = [
+        pb.ClaimIdempotencyKeyResponse(outcome=pb.CLAIM_OUTCOME_RUNNING),
+        pb.ClaimIdempotencyKeyResponse(outcome=pb.CLAIM_OUTCOME_ENDED, record=RECORD),
+    ]
+    replay = await claim(idempotency)
+    assert isinstance(replay, Replay)
+    assert json.loads(replay.body) == RECEIPT
+    assert keys.calls == [keys.calls[0]] * 2
 
 
 async def test_where_usage_is_away_nothing_runs_and_what_it_may_have_claimed_is_given_back(
@@ -183,7 +196,7 @@ async def test_where_usage_is_away_nothing_runs_and_what_it_may_have_claimed_is_
     told = len(keys.calls)
     await eventually(lambda: asyncio.sleep(0, len(keys.calls) > told))
     assert keys.calls[-1] == RELEASE
-    assert idempotency._owed == {}
+    await eventually(lambda: asyncio.sleep(0, not idempotency._owed))
 
 
 async def test_a_key_is_given_back_at_once_or_as_soon_as_usage_answers(

@@ -48,6 +48,7 @@ WHOLE: dict[str, tuple[dict[str, Any], tuple[str, int, str]]] = {
     "an empty object": ({"body": "{}"}, FAILED),
     "an error": ({"body": '{"error":{"message":"out of memory"},' + CLAIM}, FAILED),
     "nothing": ({"body": ""}, FAILED),
+    "embeddings": ({"body": '{"object":"list","data":[{"index":0,"embedding":[0.1]}],' + CLAIM}, FAILED),
     "no choices": ({"body": '{"choices":[],' + CLAIM}, FAILED),
     "cut after the head": ({"body": "{" + " " * 99, "cut_after_bytes": 0}, FAILED),
     "cut in the body": ({"tokens": 9, "cut_after_bytes": 40}, FAILED),
@@ -164,3 +165,18 @@ async def test_the_content_type_of_a_stream_may_be_written_in_any_case(gateway: 
     async with gateway.post(model="test/two", stream=True, script={"at": {"bad": bad}}) as response:
         assert "tok " in await said_by(response)
     assert attempts(gateway.purse.final[0]) == []
+
+
+@pytest.mark.parametrize(
+    "body", ["{}", '{"data":null}', '{"data":{}}', '{"data":[ ],' + CLAIM, '{"choices":[{"text":"a"}]}']
+)
+async def test_another_upstream_embeds_where_one_sends_no_embeddings(gateway: Gateway, body: str) -> None:
+    snapshot = gateway.catalogue.snapshot
+    embedding = replace(snapshot.models["test/two"], kind="embedding", max_output_tokens=0)
+    gateway.catalogue.snapshot = replace(snapshot, models={**snapshot.models, "test/two": embedding})
+    script = {"at": {"bad": {"body": body}, "good": {}}}
+    async with gateway.post("/v1/embeddings", model="test/two", input="Hi.", script=script) as response:
+        assert (response.status, len((await response.json())["data"])) == (200, 1)
+    (record,) = gateway.purse.final
+    assert attempts(record) == [FAILED, GOOD]
+    assert (record.status, record.upstream_name, record.uncharged_nanos) == (Status.SUCCESS, "good", 0)
