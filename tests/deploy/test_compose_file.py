@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cli import certificates
 from cli.migrate import MigrateSettings
 from cli.settings import CliSettings
 from deploy.compose import secrets
@@ -24,9 +25,10 @@ from services.usage.settings import UsageSettings
 from tests.support import compose
 from tests.support.compose import SECRETS, Service
 
-ONCE = {"migrate", "ready", "secrets"}
+ONCE = {"certificates", "migrate", "ready", "secrets"}
 CORES = {"auth", "billing", "catalog", "usage"}
-OURS = {"api", *CORES, *ONCE}
+STARTED = {"api", *CORES, *ONCE}
+OURS = {*STARTED, "operator"}
 READERS = {"api", *CORES, "migrate"}
 """Read their secrets by SECRETS_DIR."""
 PARTS = {"litellm", "postgres", "redis"}
@@ -37,7 +39,9 @@ SETTINGS: dict[str, tuple[type[Settings], ...]] = {
     "auth": (AuthSettings,),
     "billing": (BillingSettings,),
     "catalog": (CatalogSettings,),
+    "certificates": (),
     "migrate": (DatabasesSettings, MigrateSettings, SeedSettings),
+    "operator": (CliSettings,),
     "ready": (),
     "secrets": (SecretsSettings,),
     "usage": (UsageSettings,),
@@ -65,9 +69,10 @@ def files(container: str) -> dict[str, str]:
 
 
 def test_the_parts_have_the_names_that_people_type() -> None:
-    assert set(compose.rendered()["services"]) == OURS | PARTS
-    assert set(compose.rendered("ollama")["services"]) == OURS | PARTS | {"ollama"}
-    assert set(compose.rendered("monitoring")["services"]) == OURS | PARTS | {"prometheus", "grafana"}
+    assert set(compose.rendered()["services"]) == STARTED | PARTS
+    assert set(compose.rendered("ollama")["services"]) == STARTED | PARTS | {"ollama"}
+    assert set(compose.rendered("monitoring")["services"]) == STARTED | PARTS | {"prometheus", "grafana"}
+    assert set(compose.rendered("operator")["services"]) == STARTED | PARTS | {"operator"}
 
 
 def test_ports_are_the_documented_ones_and_only_what_users_come_for_faces_the_network() -> None:
@@ -132,6 +137,28 @@ def test_each_container_mounts_its_own_secrets_alone_and_cannot_change_them() ->
     assert mounted == {container: (volume, MOUNTED, True) for container, volume in handed_out.items()}
 
 
+def test_each_process_shows_its_own_certificate_and_nobody_has_the_authority() -> None:
+    """By the volume, whose name is that of the identity."""
+    step = services()["certificates"]
+    assert step["network_mode"] == "none"
+    place = step["command"][-1]
+    made = {volume["target"]: volume["source"] for volume in step["volumes"]}
+    assert made == {
+        place: "authority",
+        **{f"{place}/{name}": f"{name}-certificates" for name in certificates.names("")},
+    }
+    shown = {
+        name: (volume["source"], volume["target"], volume["read_only"])
+        for name, service in services().items()
+        for volume in service.get("volumes", ())
+        if name != "certificates" and volume["source"] in made.values()
+    }
+    identities = {**{core: core for core in CORES}, "api": "edge", "operator": "operator"}
+    place = "/run/privaterouter/certificates"
+    assert shown == {name: (f"{identity}-certificates", place, True) for name, identity in identities.items()}
+    assert {name: services()[name]["environment"]["TLS_DIR"] for name in identities} == dict.fromkeys(identities, place)
+
+
 @pytest.mark.parametrize("container", sorted(OURS))
 def test_every_variable_is_a_setting_of_that_process_and_none_that_it_needs_is_missing(container: str) -> None:
     given = set(services()[container].get("environment", {}))
@@ -169,12 +196,12 @@ def test_networks_let_nobody_reach_more_than_they_need() -> None:
             members.setdefault(network, set()).add(name)
     assert members == {
         "published": {"api", "litellm", "postgres", "redis", "prometheus", "grafana"},
-        "core": {"api", *CORES, "prometheus"},
+        "core": {"api", *CORES, "operator", "prometheus"},
         "data": {"api", "postgres", "migrate", *CORES},
         "litellm-data": {"litellm", "postgres"},
         "cache": {"api", "redis", "migrate", "auth", "billing", "catalog"},
         "proxy": {"api", "auth", "litellm"},
-        "models": {"api", "litellm", "ollama"},
+        "models": {"api", "litellm", "ollama", "operator"},
         "monitoring": {"prometheus", "grafana"},
     }
     lead_out = {name for name, network in whole["networks"].items() if not network.get("internal")}
@@ -193,8 +220,9 @@ def test_the_start_has_an_order() -> None:
         return {other: how["condition"] for other, how in services()[name].get("depends_on", {}).items()}
 
     done, healthy = "service_completed_successfully", "service_healthy"
-    migrated = {"secrets": done, "migrate": done, "postgres": healthy, "redis": healthy}
-    assert waits_for("secrets") == {}
+    migrated = {"secrets": done, "certificates": done, "migrate": done, "postgres": healthy, "redis": healthy}
+    assert waits_for("secrets") == waits_for("certificates") == {}
+    assert waits_for("operator") == {"certificates": done}
     assert waits_for("postgres") == {"secrets": done}
     assert waits_for("migrate") == {"secrets": done, "postgres": healthy, "redis": healthy}
     for core in CORES:
@@ -211,9 +239,9 @@ def test_a_changed_secret_restarts_whoever_reads_it() -> None:
 
 def test_what_serves_comes_back_and_says_how_it_is() -> None:
     for name, service in services().items():
-        assert service["restart"] == ("no" if name in ONCE else "unless-stopped"), name
-        assert service.get("healthcheck", {}).get("disable", False) == (name in ONCE), name
-        if name not in ONCE:
+        assert service["restart"] == ("no" if name in ONCE | {"operator"} else "unless-stopped"), name
+        assert service.get("healthcheck", {}).get("disable", False) == (name in ONCE | {"operator"}), name
+        if name not in ONCE | {"operator"}:
             assert service["healthcheck"]["test"][0] == "CMD", name
 
 
@@ -257,7 +285,7 @@ def modules() -> Iterator[tuple[str, str]]:
     """Every module that a container starts as a program, in its command or its health check."""
     for name in OURS:
         service = services()[name]
-        test = [] if name in ONCE else service["healthcheck"]["test"]
+        test = service["healthcheck"].get("test", [])
         for module in re.findall(r"-m ([\w.]+)", " ".join([*service["command"], *test])):
             yield name, module
 
@@ -323,7 +351,7 @@ def test_data_that_must_not_be_lost_is_in_named_volumes() -> None:
         volume["source"]: volume["target"]
         for name in ("api", "postgres")
         for volume in services()[name]["volumes"]
-        if not volume["source"].endswith("-secrets")
+        if not volume["source"].endswith(("-secrets", "-certificates"))
     }
     assert places == {
         "postgres-data": "/var/lib/postgresql",

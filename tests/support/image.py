@@ -48,6 +48,7 @@ class Image:
         self.bin.mkdir()
         self._program("python", "")
         self._program("alembic", "-m alembic")
+        self._program("privaterouter", "-m cli")
 
     def _copy(self) -> None:
         """As the stage of Python does; the requirements are gone in the end."""

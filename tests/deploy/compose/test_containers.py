@@ -16,9 +16,11 @@ import asyncpg
 import httpx
 import pytest
 
+from deploy.certificates import bring_up_to_date
 from deploy.compose import secrets
 from deploy.local import health
 from deploy.local.postgres import Postgres
+from kit.clock import utc_now
 from tests.support import compose
 from tests.support.compose import SECRETS
 from tests.support.image import Image
@@ -34,17 +36,19 @@ class Host:
         self.image = Image(root)
         self.ports_file = root / "ports.json"
         self._root = root
-        self._services = compose.rendered()["services"]
+        self._services = compose.rendered("*")["services"]
         self._secrets = root / "secrets"
         self._secrets.mkdir()
+        self._certificates = root / "certificates"
         self._database_port = database_port
         self._redis_url = redis_url
         self._ports = {name: free_port() for core in CORES for name in (core, f"{core} health")}
 
     def once(self, container: str, command: list[str] | None = None, **more: str) -> subprocess.CompletedProcess[str]:
         """A container's command, or another one typed into it, run to its end."""
+        told = [self._here(part.replace("$$", "$"), container) for part in self._services[container]["command"]]
         return subprocess.run(
-            command or [part.replace("$$", "$") for part in self._services[container]["command"]],
+            [*(self._services[container].get("entrypoint") or []), *(command or told)],
             env={**self._environment(container), **more},
             cwd=self.image.app,
             capture_output=True,
@@ -60,6 +64,17 @@ class Host:
         for file in self._secrets.glob("*/*"):
             file.chmod(0o600)
             file.write_text(file.read_text().replace(secrets.SERVER, f"127.0.0.1:{self._database_port}"))
+
+    def certify(self) -> None:
+        """The step `certificates`; then services are also believed at their addresses here."""
+        done = self.once("certificates")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert {folder.name for folder in self._certificates.iterdir() if folder.is_dir()} == {
+            *("authority", "edge", "operator"),
+            *CORES,
+        }
+        identities = {name: [name, "127.0.0.1"] for name in CORES}
+        assert bring_up_to_date(self._certificates, identities, now=utc_now()) == list(CORES)
 
     def secret(self, container: str, name: str) -> str:
         return (self._secrets / container / name).read_text()
@@ -122,6 +137,8 @@ class Host:
             "redis://redis:6379/0": self._redis_url,
             "127.0.0.1:50060": f"127.0.0.1:{self._ports.get(f'{container} health')}",
             "/run/privaterouter/secrets": str(self._secrets / container),
+            "/run/privaterouter/certificates": str(self._certificates / ("edge" if container == "api" else container)),
+            "/var/lib/privaterouter/certificates": str(self._certificates),
             "/var/lib/privaterouter/journal": str(self._root / "journal"),
             "9464": "0",
         }
@@ -149,6 +166,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, valkey: str) -> Iterator[Host
         asyncio.run(execute(url, f"ALTER ROLE postgres PASSWORD '{password}'", "DROP DATABASE privaterouter"))
         made = Host(tmp_path / "host", database_port=port, redis_url=valkey)
         made.hand_out()
+        made.certify()
         yield made
 
 
@@ -175,6 +193,7 @@ def test_the_stack_starts_from_its_secrets_and_what_people_type_into_it_works(ho
         until(lambda: httpx.get(f"{url}/health/ready").json()["status"] == "ok", within_s=10)
         assert sign_up(url)["email"] == "alice@example.com"
         in_the_api_container(host)
+        as_an_operator(host)
     assert host.health_check("auth") == 1
 
 
@@ -217,8 +236,15 @@ def in_the_api_container(host: Host) -> None:
     seeded = host.once("api", ["python", "-m", "scripts.seed"])
     assert seeded.returncode == 0, seeded.stderr
     assert seeded.stdout.startswith("Catalogue up to date: 6 models, 5 plans")
-    listed = host.once("api", ["python", "-m", "cli", "admin", "list-users"])
+
+
+def as_an_operator(host: Host) -> None:
+    """`docker compose run --rm operator ...`; what only operators may do is refused to the edge's certificate."""
+    listed = host.once("operator", ["admin", "list-users"])
     assert "alice@example.com" in listed.stdout, listed.stderr
+    assert host.once("operator", ["ledger", "verify"]).returncode == 0
+    refused = host.once("api", ["privaterouter", "ledger", "verify"])
+    assert refused.stderr == "Edge may not call /privaterouter.billing.v1.BillingService/VerifyLedger.\n"
 
 
 def test_a_password_that_the_server_was_not_made_with_is_said_in_a_line(host: Host) -> None:
