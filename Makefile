@@ -46,7 +46,7 @@ check: format lint types imports proto-check dashboard-check ## Run every check 
 .PHONY: pytest
 pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest -n auto $(PYTEST_FLAGS)
 
 .PHONY: faults
 faults: .venv/.ready-dev ## Kill, cut, delay and repeat everything that money goes through, in ten minutes: FAULTS_SEED=7
@@ -108,6 +108,10 @@ bench-lag: .venv/.ready-dev ## How long after a request its usage row and its de
 .PHONY: bench-reads
 bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
 	@exec $(BIN)/python -m bench.reads
+
+.PHONY: bench-sizing
+bench-sizing: .venv/.ready-dev ## What each process takes in memory and CPU, idle and at work
+	@exec $(BIN)/python -m bench.sizing
 
 ##@ Change
 

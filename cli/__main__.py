@@ -5,12 +5,28 @@ from collections.abc import Callable
 
 import typer
 
-from cli import accounts, books, catalogue, certificates, discovery, rerate, routing, stack, users, virtual_keys
+from cli import (
+    accounts,
+    backup,
+    books,
+    catalogue,
+    certificates,
+    discovery,
+    doctor,
+    rerate,
+    routing,
+    stack,
+    users,
+    virtual_keys,
+)
 
 STACK: tuple[Callable[..., None], ...] = (
     stack.up,
     stack.migrate,
     stack.seed,
+    doctor.doctor,
+    backup.backup,
+    backup.restore,
     certificates.certificates,
     books.reconcile,
 )

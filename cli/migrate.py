@@ -5,10 +5,9 @@ import sys
 
 import asyncpg
 
-from cli import revisions
 from cli.errors import CommandError, told
 from deploy.local.settings import SERVICES
-from kit import dsn
+from kit import dsn, revisions, starting
 from kit.settings import Secret, Settings, load
 
 
@@ -26,27 +25,31 @@ class MigrateSettings(Settings):
 async def migrate(settings: MigrateSettings) -> None:
     """Roles, schemas and tables of every service, as new as this release; prints what it did.
 
-    Raises CommandError where roles cannot be made, and what asyncpg and SQLAlchemy raise.
+    Raises CommandError where roles cannot be made or the database is newer, and what asyncpg and SQLAlchemy raise.
     """
     for service in SERVICES:
-        newest = revisions.newest(service)
-        if newest and await is_current(settings, service, newest=newest):
-            print(f"{service}: up to date ({newest})", flush=True)
+        history = revisions.history(service)
+        current = await revisions.applied(service, settings.database_url)
+        if current and current not in history.known:
+            raise CommandError(
+                f"{service} is at {current}, which this release does not know: a newer one has migrated this database. "
+                "Run that one."
+            )
+        if current and current == history.newest and await has_its_role(settings, service):
+            print(f"{service}: up to date ({current})", flush=True)
         else:
             await bring_up_to_date(settings, service)
 
 
-async def is_current(settings: MigrateSettings, service: str, *, newest: str) -> bool:
-    """Whether there is nothing to do for this service."""
-    if await revisions.applied(service, settings.database_url) != newest:
-        return False
+async def has_its_role(settings: MigrateSettings, service: str) -> bool:
+    """Whether the service's role has the password that is derived for it, or one that somebody else looks after."""
     if getattr(settings, f"{service}_database_url"):
         return True
     secret = settings.app_secret_key.get_secret_value()
     return await revisions.may_connect(dsn.service_url(settings.database_url, service, secret))
 
 
-async def bring_up_to_date(settings: MigrateSettings, service: str) -> None:
+async def bring_up_to_date(settings: MigrateSettings, service: str, *, revision: str = "head") -> None:
     """Make the service's role and schema where absent, and run the revisions that are missing."""
     # Imported here, since it takes over a second, and most starts have nothing to migrate.
     from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415
@@ -54,16 +57,27 @@ async def bring_up_to_date(settings: MigrateSettings, service: str) -> None:
     from kit import migrations  # noqa: PLC0415
 
     url = settings.database_url
-    print(f"{service}: migrating to {migrations.head(service)} ...", flush=True)
+    target = migrations.head(service) if revision == "head" else revision
+    print(f"{service}: migrating to {target} ...", flush=True)
     try:
         if not getattr(settings, f"{service}_database_url"):
             password = dsn.service_password(service, settings.app_secret_key.get_secret_value())
             await migrations.ensure_role(url, dsn.role_of(service), password, service)
-        await migrations.upgrade(service, url)
+        await migrations.upgrade(service, url, revision)
     except migrations.MigrationError as error:
         raise CommandError(str(error)) from error
     except SQLAlchemyError as error:
         raise CommandError(f"{service} could not be migrated: {str(error).splitlines()[0]}") from error
+
+
+async def _when_it_answers(settings: MigrateSettings) -> None:
+    database = starting.postgres(settings.database_url)
+    await starting.wait_for(database, within_s=settings.start_within_s, say=_say)
+    await migrate(settings)
+
+
+def _say(need: starting.Need, missing: str, waited_s: float) -> None:
+    print(f"Waiting for {need.what}, which {missing} ({waited_s:.0f} s)", file=sys.stderr, flush=True)
 
 
 def main() -> int:
@@ -71,7 +85,7 @@ def main() -> int:
     settings = load(MigrateSettings)
     with told():
         try:
-            asyncio.run(migrate(settings))
+            asyncio.run(_when_it_answers(settings))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise CommandError(f"The database could not be migrated: {error}") from error
     return 0

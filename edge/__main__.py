@@ -13,7 +13,7 @@ from pathlib import Path
 from edge.parts import built
 from edge.server import Server, listen, port_of
 from edge.settings import EdgeSettings
-from kit import logs, metrics
+from kit import logs, metrics, starting
 from kit.logs import get_logger
 from kit.server import run
 from kit.settings import load
@@ -26,11 +26,13 @@ log = get_logger()
 
 async def main(settings: EdgeSettings, sockets: list[socket.socket], ports: dict[str, int | None]) -> None:
     """Serve on open sockets until told to stop; all usage has been shipped when this returns, or waits on disk."""
+    await starting.wait_for(starting.valkey(settings.redis_url), within_s=settings.start_within_s)
     async with built(settings) as whole:
         server = Server(
             whole.edge,
             drain=whole.drain,
             drain_s=settings.edge_drain_s,
+            keep_alive_s=settings.edge_keep_alive_s,
             trusted_proxies=settings.trusted_proxies,
             started=lambda: _started(settings, ports),
         )

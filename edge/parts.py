@@ -43,6 +43,7 @@ from edge.v1.tickets import Tickets
 from kit.bus import Bus
 from kit.clock import Clock, utc_now
 from kit.ids import IdFactory
+from kit.settings import text_of
 from kit.tls import Tls
 
 
@@ -133,7 +134,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
             clients=clients,
             catalogue=catalogue,
             throttle=Throttle(buckets),
-            tokens=Tokens(settings.jwt_secret.get_secret_value(), clock=clock),
+            tokens=_tokens(settings, clock),
             ids=ids,
             clock=clock,
             is_fit=is_fit,
@@ -146,6 +147,10 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         pages = Dashboard.read(settings.dashboard_dir)
         whole = Built(Edge(deps, raw=raw, v1=v1, pages=pages), running, settings.edge_drain_s)
         yield whole
+
+
+def _tokens(settings: EdgeSettings, clock: Clock) -> Tokens:
+    return Tokens(settings.jwt_secret.get_secret_value(), previous=text_of(settings.jwt_secret_previous), clock=clock)
 
 
 @asynccontextmanager

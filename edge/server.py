@@ -11,8 +11,6 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 BACKLOG = 2048
-KEEP_ALIVE_S = 75
-"""Longer than the 60 s of common load balancers, so that they close idle connections first."""
 GRACE_S = 5.0
 """After the drain: for the last bytes to go out."""
 
@@ -30,6 +28,7 @@ class Server(uvicorn.Server):
         started: Callable[[], None],
         drain: Callable[[], Awaitable[None]],
         drain_s: float,
+        keep_alive_s: int,
         trusted_proxies: str = "",
     ) -> None:
         super().__init__(
@@ -43,7 +42,7 @@ class Server(uvicorn.Server):
                 log_config=None,
                 server_header=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_keep_alive=keep_alive_s,
                 timeout_graceful_shutdown=int(drain_s + GRACE_S),
                 proxy_headers=bool(trusted_proxies),
                 forwarded_allow_ips=trusted_proxies,

@@ -33,6 +33,8 @@ class EdgeSettings(Settings):
     """Valkey or Redis, for rate limits and the invalidation bus."""
     jwt_secret: Secret
     """Signs the sessions' tokens."""
+    jwt_secret_previous: Secret | None = None
+    """While the secret is being changed: the one before it, whose tokens are still good for their hour."""
     edge_port: int = Field(default=8000, ge=0, le=65535)
     """Port of the API; 0 is any free one."""
     dashboard_port: int = Field(default=3000, ge=0, le=65535)
@@ -52,6 +54,8 @@ class EdgeSettings(Settings):
     """File to write the ports to once they are open, for whoever asked for free ones."""
     edge_drain_s: float = Field(default=25.0, ge=0, le=3600)
     """How long running requests may go on after SIGTERM."""
+    edge_keep_alive_s: int = Field(default=75, ge=1, le=4000)
+    """How long idle connections are kept: longer than a load balancer does, so that it closes them first."""
     trusted_proxies: str = ""
     """Addresses, separated by commas, whose `X-Forwarded-For` and `-Proto` are believed. Empty: none."""
     signups_per_hour: int = Field(default=60, ge=1)

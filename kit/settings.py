@@ -1,10 +1,13 @@
 """Settings from the environment, `.env` and files of secrets, refused with one clear line per mistake."""
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr, ValidationError
+from dotenv import dotenv_values
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -20,17 +23,34 @@ _WELL_KNOWN = ("changeme", "change-me", "change_me", "secret", "password", "exam
 _HOW_TO = "make one with: openssl rand -hex 32"
 
 
+class OwnSecret(SecretStr):
+    """A secret that is ours to make, as opposed to one that another program has given us."""
+
+
+def weakness(text: str) -> str:
+    """What is wrong with a secret of our own, in words that do not show it; empty when nothing is."""
+    if len(text) < MIN_SECRET_CHARS:
+        return f"is shorter than {MIN_SECRET_CHARS} characters"
+    if len(set(text)) < 8 or text.lower().startswith(_WELL_KNOWN):
+        return "is a well-known or guessable value"
+    return ""
+
+
 def _strong(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
-    if len(text) < MIN_SECRET_CHARS:
-        raise ValueError(f"is shorter than {MIN_SECRET_CHARS} characters; {_HOW_TO}")
-    if len(set(text)) < 8 or text.lower().startswith(_WELL_KNOWN):
-        raise ValueError(f"is a well-known or guessable value; {_HOW_TO}")
-    return value
+    if weak := weakness(text):
+        raise ValueError(f"{weak}; {_HOW_TO}")
+    return OwnSecret(text)
 
 
 Secret = Annotated[SecretStr, AfterValidator(_strong)]
 """A secret that somebody must have made: long, and not copied from an example."""
+
+
+def text_of(secret: SecretStr | None) -> str:
+    """A secret's text; empty where there is none."""
+    return secret.get_secret_value() if secret else ""
+
 
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)]
 """How much is logged, in any case."""
@@ -59,6 +79,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
 
+    start_within_s: float = Field(default=60.0, ge=0, le=3600)
+    """How long a process waits at its start for what it needs (kit/starting.py)."""
+    allow_newer_schema: bool = False
+    """Whether to start on a database that a newer release has migrated: for going back to the one before it."""
     secrets_dir: Annotated[Path, AfterValidator(_directory)] | None = None
     """Directory with a file for each secret, as clusters and Docker mount them."""
 
@@ -87,16 +111,36 @@ S = TypeVar("S", bound=Settings)
 def load(cls: type[S]) -> S:
     """The settings, or one line per bad variable on stderr and exit status 2; values are not shown."""
     try:
-        return cls()
+        settings = cls()
     except ValidationError as error:
-        for problem in error.errors(include_input=False, include_context=False):
-            name = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
-            text = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "missing":
-                text = "is not set"
-            sys.stderr.write(f"{name}: {text}\n")
-        raise SystemExit(2) from None
+        problems = list(explained(error))
     except SettingsError as error:
         # A file that may not be read, or what is not JSON where it has to be; the cause shows no value.
-        sys.stderr.write(f"SETTINGS: {error}: {error.__cause__}\n")
-        raise SystemExit(2) from None
+        problems = [f"SETTINGS: {error}: {error.__cause__}"]
+    else:
+        problems = list(shared_secrets(settings))
+        if not problems:
+            return settings
+    sys.stderr.writelines(f"{problem}\n" for problem in problems)
+    raise SystemExit(2)
+
+
+def explained(error: ValidationError) -> Iterator[str]:
+    """One line for each bad variable, without its value."""
+    for problem in error.errors(include_input=False, include_context=False):
+        name = ".".join(str(part) for part in problem["loc"]).upper() or "SETTINGS"
+        text = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "missing":
+            text = "is not set"
+        yield f"{name}: {text}"
+
+
+def shared_secrets(settings: Settings) -> Iterator[str]:
+    """One line for each secret of our own that something else has as well: who learns the one knows the other."""
+    given = {name.upper(): value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
+    own = [name.upper() for name, value in settings if isinstance(value, OwnSecret)]
+    everything = {**dotenv_values(".env"), **os.environ, **given}
+    for position, name in enumerate(own):
+        for other, value in everything.items():
+            if value == given[name] and other != name and other not in own[position:]:
+                yield f"{name}: is the same as {other}; {_HOW_TO}"

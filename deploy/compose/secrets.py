@@ -14,7 +14,7 @@ from deploy.compose.settings import SecretsSettings
 from deploy.local.settings import SERVICES
 from kit.dsn import service_url
 from kit.secrets import derive
-from kit.settings import load
+from kit.settings import load, text_of
 
 SERVER: Final = "postgres:5432"
 OURS: Final = 0o400
@@ -34,33 +34,39 @@ def files(settings: SecretsSettings) -> Files:
     litellm_url = database_url("litellm", derive(password, "database owner: litellm").hex())
     own = {f"{name}_database_url": service_url(owner_url, name, app_secret) for name in SERVICES}
     master_key = settings.litellm_master_key.get_secret_value()
+    # An empty file counts as none.
+    sealing = {"app_secret_key": app_secret, "app_secret_key_previous": text_of(settings.app_secret_key_previous)}
+    signing = {
+        "jwt_secret": settings.jwt_secret.get_secret_value(),
+        "jwt_secret_previous": text_of(settings.jwt_secret_previous),
+    }
     return {
         "migrate": {
             "superuser_database_url": database_url("postgres", password),
             "database_url": owner_url,
             "litellm_database_url": litellm_url,
-            "app_secret_key": app_secret,
+            **sealing,
             # Under another name: a service's own address would tell the migrations to leave that role's password alone.
             "seed_database_url": own["catalog_database_url"],
         },
-        # The edge itself needs the first alone. The others are for `docker compose exec api alembic ...` and
-        # `python -m scripts.seed`, which run as the same user: a file hides nothing from somebody who runs code in
-        # the edge, but it is not in the environment, which ends up in dumps, and the role is no superuser. In a
-        # cluster the edge has none of them: jobs migrate and seed there.
+        # The edge itself needs what signs sessions. The rest is for `docker compose exec api alembic ...` and
+        # `python -m scripts.seed`, which run as the same user: a file hides nothing from somebody who runs code in the
+        # edge, but it is not in the environment, which ends up in dumps, and the role is no superuser. In a cluster the
+        # edge has none of them: jobs migrate and seed there.
         "api": {
-            "jwt_secret": settings.jwt_secret.get_secret_value(),
+            **signing,
             "database_url": owner_url,
-            "app_secret_key": app_secret,
+            **sealing,
             "catalog_database_url": own["catalog_database_url"],
         },
         "auth": {
             "auth_database_url": own["auth_database_url"],
-            "app_secret_key": app_secret,
+            **sealing,
             "litellm_master_key": master_key,
         },
-        "catalog": {"catalog_database_url": own["catalog_database_url"], "app_secret_key": app_secret},
+        "catalog": {"catalog_database_url": own["catalog_database_url"], **sealing},
         "billing": {"billing_database_url": own["billing_database_url"]},
-        "usage": {"usage_database_url": own["usage_database_url"], "app_secret_key": app_secret},
+        "usage": {"usage_database_url": own["usage_database_url"], **sealing},
         "postgres": {"postgres_password": password},
         # LiteLLM reads no files, so its shell does.
         "litellm": {

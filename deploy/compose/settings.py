@@ -1,10 +1,9 @@
 """Settings of the steps that come before the services in docker-compose.yml."""
 
-from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated
 
-from pydantic import AfterValidator, SecretStr, model_validator
+from pydantic import AfterValidator, SecretStr
 
 from kit.settings import Secret, Settings
 
@@ -19,21 +18,14 @@ class SecretsSettings(Settings):
     """What `python -m deploy.compose.secrets` reads: the secrets of `.env`, and the directory to write into."""
 
     app_secret_key: Secret
+    app_secret_key_previous: Secret | None = None
     jwt_secret: Secret
+    jwt_secret_previous: Secret | None = None
     litellm_master_key: Annotated[Secret, AfterValidator(_begins_as_litellm_wants)]
     litellm_salt_key: Secret
     postgres_password: Secret
     secrets_root: Path = Path("/var/lib/privaterouter/secrets")
     """Has a directory for each container, which is a volume that nobody else mounts."""
-
-    @model_validator(mode="after")
-    def _refuse_equal_ones(self) -> Self:
-        """Whoever learns one of them must not know another."""
-        fields = ("app_secret_key", "jwt_secret", "litellm_master_key", "litellm_salt_key", "postgres_password")
-        for one, other in combinations(fields, 2):
-            if getattr(self, one) == getattr(self, other):
-                raise ValueError(f"{one.upper()} and {other.upper()} are the same; make one for each purpose")
-        return self
 
 
 class DatabasesSettings(Settings):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deploy.local import checks, health, litellm, litellm_install, places, secrets
 from deploy.local.environment import Environment, module
+from deploy.local.given import wait_for_given
 from deploy.local.home import Home
 from deploy.local.litellm import Litellm
 from deploy.local.model import Model
@@ -65,6 +66,7 @@ class Stack:
         begin = time.monotonic()
         checks.refuse_taken_ports(self._settings)
         generated = secrets.load(self._settings, self._home.secrets)
+        wait_for_given(self._settings, check=self._check)
         self._running.callback(self._home.places.unlink, missing_ok=True)
         proxy = self._install_litellm(generated)
         models = self._launch_models()

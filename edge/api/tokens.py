@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import jwt
@@ -26,10 +27,11 @@ class Claims:
 
 
 class Tokens:
-    """Issues and reads tokens under one secret."""
+    """Issues tokens under one secret, and reads them under that and, where there is one, the secret before it."""
 
-    def __init__(self, secret: str, *, clock: Clock) -> None:
+    def __init__(self, secret: str, *, clock: Clock, previous: str = "") -> None:
         self._secret = secret
+        self._readable = (secret, previous) if previous else (secret,)
         self._clock = clock
 
     def issue(self, *, user_id: str, session_id: str, session_expire_time: datetime) -> str:
@@ -50,22 +52,9 @@ class Tokens:
 
     def read(self, token: str) -> Claims:
         """The claims of a token that is ours and in its time; EdgeError invalid_session otherwise."""
-        try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=["HS256"],
-                issuer=ISSUER,
-                audience=AUDIENCE,
-                # The times are checked below, by the clock that was passed in.
-                options={
-                    "require": ["iss", "aud", "sub", "sid", "iat", "exp"],
-                    "verify_exp": False,
-                    "verify_iat": False,
-                },
-            )
-        except jwt.InvalidTokenError:
-            raise invalid_session("The session's token is not valid. Log in again.") from None
+        claims = next((found for secret in self._readable if (found := _signed(token, secret))), None)
+        if claims is None:
+            raise invalid_session("The session's token is not valid. Log in again.")
         issued, expires = claims["iat"], claims["exp"]
         now = self._clock().timestamp()
         if not (isinstance(issued, int) and isinstance(expires, int) and _is_id(claims["sid"])):
@@ -77,6 +66,27 @@ class Tokens:
     def is_due(self, claims: Claims) -> bool:
         """Whether a cookie with these claims should be renewed: it is a minute old."""
         return self._clock() - claims.issue_time > timedelta(minutes=1)
+
+
+def _signed(token: str, secret: str) -> dict[str, Any] | None:
+    """What the token claims; None where it was not signed with that secret, or is not one of ours."""
+    try:
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            secret,
+            algorithms=["HS256"],
+            issuer=ISSUER,
+            audience=AUDIENCE,
+            # The times are for the caller to check, by the clock that was passed in.
+            options={
+                "require": ["iss", "aud", "sub", "sid", "iat", "exp"],
+                "verify_exp": False,
+                "verify_iat": False,
+            },
+        )
+    except jwt.InvalidTokenError:
+        return None
+    return claims
 
 
 def _is_id(value: object) -> bool:

@@ -3,18 +3,19 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx
 
-from kit import logs, metrics
+from kit import logs, metrics, starting
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import Clock, utc_now
 from kit.database import Database
 from kit.ids import IdFactory
-from kit.secrets import Sealer, derive
+from kit.secrets import sealer
 from kit.server import run, serve
-from kit.settings import load
+from kit.settings import load, text_of
 from kit.tls import Tls
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
@@ -33,7 +34,7 @@ from services.auth.settings import AuthSettings
 @asynccontextmanager
 async def built(settings: AuthSettings, *, tls: Tls | None = None, clock: Clock = utc_now) -> AsyncIterator[Parts]:
     """Everything the RPCs work with, closed at the end."""
-    app_secret = settings.app_secret_key.get_secret_value()
+    app_secret, previous = text_of(settings.app_secret_key), text_of(settings.app_secret_key_previous)
     async with AsyncExitStack() as stack:
         database = await Database.connect(settings.auth_database_url, application_name="auth")
         stack.push_async_callback(database.close)
@@ -43,7 +44,7 @@ async def built(settings: AuthSettings, *, tls: Tls | None = None, clock: Clock 
         stack.callback(hashing.close)
         billing = channel(settings.billing_addr, billing_pb2.DESCRIPTOR.services_by_name["BillingService"], tls=tls)
         await stack.enter_async_context(billing)
-        seals = virtual_keys.Seals(Sealer(derive(app_secret, "auth: virtual keys")))
+        seals = virtual_keys.Seals(sealer(app_secret, "auth: virtual keys", previous=previous))
         virtual = None
         if settings.litellm_virtual_keys:
             client = httpx.AsyncClient(
@@ -60,7 +61,7 @@ async def built(settings: AuthSettings, *, tls: Tls | None = None, clock: Clock 
             database=database,
             bus=bus,
             passwords=hashing,
-            digester=Digester(app_secret),
+            digester=Digester(app_secret, previous=previous),
             seals=seals,
             openings=account_openings.openings(database, BillingServiceStub(billing), clock=clock),
             virtual=virtual,
@@ -72,16 +73,23 @@ async def built(settings: AuthSettings, *, tls: Tls | None = None, clock: Clock 
 
 async def main(settings: AuthSettings) -> None:
     """Serve until told to stop."""
+    await starting.wait_for(
+        starting.schema("auth", settings.auth_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     tls = Tls.of(settings.tls_dir)
     async with built(settings, tls=tls) as parts:
         servicer = AuthServicer(parts)
+        renew = partial(virtual_keys.renew_seals, parts.database, parts.seals)
+        renewing = [renew] if settings.app_secret_key_previous else []
         await serve(
             name="auth",
             listen=settings.auth_listen,
             register=lambda server: add_AuthServiceServicer_to_server(servicer, server),
             services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
             ready=parts.database.ping,
-            background=[relay.run for relay in parts.relays],
+            background=[*renewing, *(relay.run for relay in parts.relays)],
             tls=tls,
             callers=CALLERS,
             health_listen=settings.health_listen,

@@ -58,6 +58,16 @@ class Resolved:
     virtual_key_sealed: bytes | None = None
 
 
+class Resolution(NamedTuple):
+    """What a batch of secrets turned out to be, in their order."""
+
+    answers: list[Resolved]
+    last_sequence: int
+    """The last revocation that they reflect."""
+    stale: dict[UUID, bytes]
+    """Keys that are stored under the application secret before this one, with the digests that they should have."""
+
+
 class NewKey(NamedTuple):
     """A key that is not stored yet, and the one moment in which its secret is known."""
 
@@ -71,12 +81,17 @@ class Digester:
     A slow hash would add nothing, since secrets are random and long; it would cost every look-up.
     """
 
-    def __init__(self, app_secret: str) -> None:
-        self._pepper = derive(app_secret, "auth: digests of API keys")
+    def __init__(self, app_secret: str, *, previous: str = "") -> None:
+        secrets = (app_secret, previous) if previous else (app_secret,)
+        self._peppers = [derive(each, "auth: digests of API keys") for each in secrets]
 
     def digest(self, secret: str) -> bytes:
         """32 bytes."""
-        return hmac.digest(self._pepper, secret.encode(), hashlib.sha256)
+        return self.digests(secret)[0]
+
+    def digests(self, secret: str) -> list[bytes]:
+        """All under which it may be stored: the present one, and that of the application secret before."""
+        return [hmac.digest(pepper, secret.encode(), hashlib.sha256) for pepper in self._peppers]
 
 
 def check(settings: KeySettings, fields: Collection[str] = CHANGEABLE, *, now: datetime) -> None:
@@ -156,14 +171,14 @@ async def revoke_all(c: Connection, user_id: UUID, *, now: datetime) -> None:
     await store_api_keys.add_revocation(c, user_id=user_id, api_key_id=None, now=now)
 
 
-async def resolve(
-    c: Connection, secrets: Sequence[str], *, digester: Digester, now: datetime
-) -> tuple[list[Resolved], int]:
-    """What each secret is, in their order, and the last revocation that these answers reflect."""
-    digests = [digester.digest(secret) if has_valid_form(SECRET_PREFIX, secret) else None for secret in secrets]
-    wanted = {digest for digest in digests if digest is not None}
+async def resolve(c: Connection, secrets: Sequence[str], *, digester: Digester, now: datetime) -> Resolution:
+    """What each secret is."""
+    digests = [digester.digests(secret) if has_valid_form(SECRET_PREFIX, secret) else [] for secret in secrets]
+    wanted = {digest for each in digests for digest in each}
     known, last_sequence = await store_api_keys.known_secrets(c, list(wanted))
-    return [_judge(known.get(digest) if digest else None, now) for digest in digests], last_sequence
+    found = [next((known[digest] for digest in each if digest in known), None) for each in digests]
+    stale = {key.api_key.id: each[0] for key, each in zip(found, digests, strict=True) if key and each[0] not in known}
+    return Resolution([_judge(key, now) for key in found], last_sequence, stale)
 
 
 async def resolve_by_id(c: Connection, api_key_id: UUID, *, user_id: UUID, now: datetime) -> Resolved:

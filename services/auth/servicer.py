@@ -1,7 +1,9 @@
 """The auth service's RPCs: unpack, transaction, pack; what others must hear is told after the commit."""
 
+from contextlib import suppress
+
 from kit import audit_log
-from kit.errors import InvalidArgument
+from kit.errors import InvalidArgument, Unavailable
 from kit.ids import parse_uuid
 from kit.interceptors import Context
 from kit.paging import page
@@ -163,11 +165,14 @@ class AuthServicer(SessionsServicer, VirtualKeysServicer):
         if not 1 <= len(request.secrets) <= MAX_SECRETS:
             raise InvalidArgument(f"secrets must have 1 to {MAX_SECRETS} entries", field="secrets")
         async with self._database.reader() as c:
-            answers, last_sequence = await api_keys.resolve(
-                c, request.secrets, digester=self._parts.digester, now=self._parts.clock()
-            )
+            found = await api_keys.resolve(c, request.secrets, digester=self._parts.digester, now=self._parts.clock())
+        if found.stale:
+            # While APP_SECRET_KEY is being changed: a secret is known here and now only. Whoever asks need not care.
+            with suppress(Unavailable):
+                async with self._database.transaction() as c:
+                    await store_api_keys.replace_digests(c, found.stale)
         return pb.ResolveApiKeysResponse(
-            resolved=map(self._resolved_message, answers), revocation_sequence=last_sequence
+            resolved=map(self._resolved_message, found.answers), revocation_sequence=found.last_sequence
         )
 
     async def ResolveApiKeyById(

@@ -20,6 +20,7 @@ class AuthSettings(Settings):
     billing_addr: str
     redis_url: str
     app_secret_key: Secret
+    app_secret_key_previous: Secret | None = None
     litellm_virtual_keys: bool = False
     litellm_base_url: str = ""
     litellm_master_key: SecretStr = SecretStr("")

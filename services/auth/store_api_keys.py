@@ -1,6 +1,6 @@
 """All SQL about API keys and what caches must drop."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -121,6 +121,22 @@ async def known_secrets(c: Connection, digests: Sequence[bytes]) -> tuple[dict[b
     )
     found = {row["secret_digest"]: _known_key(row) for row in rows if row["id"] is not None}
     return found, rows[0]["last_sequence"]
+
+
+async def replace_digests(c: Connection, digests: Mapping[UUID, bytes]) -> None:
+    """Stores the same secrets under other digests; keys are locked in one order, so batches cannot deadlock."""
+    await c.execute(
+        """
+        WITH fresh AS (
+            SELECT k.id, d.digest FROM auth.api_keys k
+            JOIN unnest($1::uuid[], $2::bytea[]) AS d (id, digest) USING (id)
+            ORDER BY k.id FOR NO KEY UPDATE OF k
+        )
+        UPDATE auth.api_keys k SET secret_digest = fresh.digest FROM fresh WHERE k.id = fresh.id
+        """,
+        list(digests),
+        list(digests.values()),
+    )
 
 
 async def known_key(c: Connection, api_key_id: UUID, *, user_id: UUID) -> KnownKey | None:

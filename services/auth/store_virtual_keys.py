@@ -1,5 +1,6 @@
 """All SQL about which API key has which virtual key."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -46,3 +47,30 @@ async def without_virtual_key(c: Connection, *, after: UUID, limit: int) -> list
         limit,
     )
     return [api_key_of(row) for row in rows]
+
+
+async def sealed_after(c: Connection, after: UUID, *, limit: int) -> list[tuple[UUID, bytes]]:
+    """The next API keys that have a virtual key, by id, each with it."""
+    rows = await c.fetch(
+        "SELECT id, virtual_key_sealed FROM auth.api_keys WHERE id > $1 AND virtual_key_sealed IS NOT NULL"
+        " ORDER BY id LIMIT $2",
+        after,
+        limit,
+    )
+    return [(row["id"], row["virtual_key_sealed"]) for row in rows]
+
+
+async def replace_seals(c: Connection, seals: Sequence[tuple[UUID, bytes, bytes]]) -> int:
+    """Stores the same virtual keys sealed otherwise: id, new and old; how many were still the old ones."""
+    ids, new, old = [list(column) for column in zip(*seals, strict=True)] if seals else ([], [], [])
+    done = await c.fetch(
+        """
+        UPDATE auth.api_keys k SET virtual_key_sealed = s.new
+        FROM unnest($1::uuid[], $2::bytea[], $3::bytea[]) AS s (id, new, old)
+        WHERE k.id = s.id AND k.virtual_key_sealed = s.old RETURNING k.id
+        """,
+        ids,
+        new,
+        old,
+    )
+    return len(done)

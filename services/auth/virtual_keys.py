@@ -20,6 +20,7 @@ from services.auth.store_outboxes import VIRTUAL_KEY_DELETIONS, VIRTUAL_KEY_UPDA
 
 # Much longer than it takes to make a virtual key and store it.
 CREATION_TAKES_AT_MOST = timedelta(seconds=60)
+RENEWED_AT_ONCE = 500
 
 log = get_logger()
 
@@ -43,6 +44,27 @@ class Seals:
         except BrokenSeal:
             log.error("virtual_key_seal_broken", api_key_id=str(api_key_id))
             return ""
+
+    def renewed(self, sealed: bytes, api_key_id: UUID) -> bytes | None:
+        """The same under the present secret; None where it is, or where it cannot be opened."""
+        try:
+            return self._sealer.renewed(sealed, api_key_id.bytes)
+        except BrokenSeal:
+            return None
+
+
+async def renew_seals(database: Database, seals: Seals) -> None:
+    """Seals anew what is still under the application secret before this one, once, a batch at a time."""
+    after, renewed = UUID(int=0), 0
+    while True:
+        async with database.transaction() as c:
+            batch = await store_virtual_keys.sealed_after(c, after, limit=RENEWED_AT_ONCE)
+            fresh = [(api_key_id, seals.renewed(sealed, api_key_id), sealed) for api_key_id, sealed in batch]
+            renewed += await store_virtual_keys.replace_seals(c, [(one, new, old) for one, new, old in fresh if new])
+        if len(batch) < RENEWED_AT_ONCE:
+            log.info("seals_renewed", count=renewed)
+            return
+        after = batch[-1][0]
 
 
 def deletions(database: Database, proxy: Proxy, *, clock: Clock) -> Relay:

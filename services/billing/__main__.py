@@ -1,6 +1,6 @@
 """Serves accounts, the ledger and leases: `python -m services.billing`."""
 
-from kit import logs, metrics
+from kit import logs, metrics, starting
 from kit.bus import Bus
 from kit.client import channel
 from kit.clock import utc_now
@@ -23,6 +23,11 @@ from services.billing.watch import Watch
 
 async def main(settings: BillingSettings) -> None:
     """Serve until told to stop."""
+    await starting.wait_for(
+        starting.schema("billing", settings.billing_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     tls = Tls.of(settings.tls_dir)
     database = await Database.connect(settings.billing_database_url, application_name="billing")
     bus = await Bus.connect(settings.redis_url)

@@ -11,14 +11,14 @@ from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
-from kit import logs
+from kit import logs, starting
 from kit.bus import Bus
 from kit.clock import utc_now
 from kit.database import Connection, Database
 from kit.errors import AppError
 from kit.ids import IdFactory
 from kit.server import run
-from kit.settings import load
+from kit.settings import load, text_of
 from services.catalog import (
     models,
     plans,
@@ -185,6 +185,11 @@ def _plan_values(plan: Plan) -> dict[str, str]:
 
 async def main(settings: SeedSettings) -> None:
     """Seed and say what was done in one line; exit status 1 with the reason where that failed."""
+    await starting.wait_for(
+        starting.schema("catalog", settings.catalog_database_url, allow_newer=settings.allow_newer_schema),
+        starting.valkey(settings.redis_url),
+        within_s=settings.start_within_s,
+    )
     try:
         database = await Database.connect(settings.catalog_database_url, application_name="catalog-seed", max_size=1)
         bus = await Bus.connect(settings.redis_url)
@@ -193,7 +198,9 @@ async def main(settings: SeedSettings) -> None:
                 database,
                 bus=bus,
                 settings=settings,
-                credentials=Credentials(settings.app_secret_key.get_secret_value()),
+                credentials=Credentials(
+                    text_of(settings.app_secret_key), previous=text_of(settings.app_secret_key_previous)
+                ),
                 ids=IdFactory(),
                 now=utc_now(),
             )

@@ -14,6 +14,7 @@ class DatabaseSettings(Settings):
     catalog_database_url: str
     redis_url: str
     app_secret_key: Secret
+    app_secret_key_previous: Secret | None = None
     log_level: LogLevel = "info"
 
 

@@ -49,6 +49,18 @@ async def upsert_upstream(connection: Connection, new: Upstream) -> None:
     )
 
 
+async def replace_credential(
+    connection: Connection, name: str, sealed: bytes | None, *, instead_of: bytes | None
+) -> None:
+    """Store the same credential sealed otherwise, unless somebody has set another one meanwhile."""
+    await connection.execute(
+        "UPDATE catalog.upstreams SET sealed_credential = $2 WHERE name = $1 AND sealed_credential = $3",
+        name,
+        sealed,
+        instead_of,
+    )
+
+
 async def delete_unrouted_upstreams(connection: Connection, names: list[str]) -> None:
     """Delete those of the named upstreams that no route leads to."""
     unrouted = await connection.fetch(

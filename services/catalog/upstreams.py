@@ -5,7 +5,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from kit.database import Connection
 from kit.logs import get_logger
-from kit.secrets import BrokenSeal, Sealer, derive
+from kit.secrets import BrokenSeal, sealer
 from services.catalog import checks, store_upstreams
 from services.catalog.errors import InvalidValue
 from services.catalog.rows import Dialect, Upstream, UpstreamKind
@@ -32,8 +32,8 @@ class OpenUpstream:
 class Credentials:
     """Seals and opens the credentials of upstreams, each bound to its upstream's name."""
 
-    def __init__(self, app_secret: str) -> None:
-        self._sealer = Sealer(derive(app_secret, "catalog:upstream-credential"))
+    def __init__(self, app_secret: str, *, previous: str = "") -> None:
+        self._sealer = sealer(app_secret, "catalog:upstream-credential", previous=previous)
 
     def seal(self, upstream: OpenUpstream) -> Upstream:
         """The form that is stored."""
@@ -48,6 +48,16 @@ class Credentials:
             max_queued=upstream.max_queued,
             dialects=upstream.dialects,
         )
+
+    def renewed(self, upstream: Upstream) -> Upstream | None:
+        """The upstream with its credential sealed under the present secret; None where it is, or cannot be read."""
+        if upstream.sealed_credential is None:
+            return None
+        try:
+            sealed = self._sealer.renewed(upstream.sealed_credential, _label(upstream.name))
+        except BrokenSeal:
+            return None
+        return replace(upstream, sealed_credential=sealed) if sealed else None
 
     def open(self, upstream: Upstream) -> OpenUpstream:
         """The form that is used; a credential sealed with another APP_SECRET_KEY is left out, and the log says so.
@@ -140,6 +150,18 @@ async def put(
     if upstream != old:
         await store_upstreams.upsert_upstream(connection, credentials.seal(upstream))
     return upstream
+
+
+async def renew_seals(connection: Connection, credentials: Credentials) -> int:
+    """Seals anew what is still under the application secret before this one; how many that were."""
+    renewed = 0
+    for upstream in await store_upstreams.upstreams(connection):
+        if fresh := credentials.renewed(upstream):
+            await store_upstreams.replace_credential(
+                connection, upstream.name, fresh.sealed_credential, instead_of=upstream.sealed_credential
+            )
+            renewed += 1
+    return renewed
 
 
 def _label(name: str) -> bytes:

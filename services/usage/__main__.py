@@ -4,13 +4,13 @@ from functools import partial
 
 import grpc
 
-from kit import metrics
+from kit import metrics, starting
 from kit.client import channel
 from kit.database import Database
 from kit.logs import configure
-from kit.secrets import Sealer, derive
+from kit.secrets import sealer
 from kit.server import run, serve
-from kit.settings import load
+from kit.settings import load, text_of
 from kit.tls import Tls
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
@@ -32,6 +32,10 @@ USAGE = usage_pb2.DESCRIPTOR.services_by_name["UsageService"]
 
 async def main(settings: UsageSettings) -> None:
     """Serves until told to stop."""
+    await starting.wait_for(
+        starting.schema("usage", settings.usage_database_url, allow_newer=settings.allow_newer_schema),
+        within_s=settings.start_within_s,
+    )
     metrics.start(settings.metrics_port)
     tls = Tls.of(settings.tls_dir)
     database = await Database.connect(settings.usage_database_url, application_name="usage")
@@ -45,7 +49,8 @@ async def main(settings: UsageSettings) -> None:
     relay = Relay(database, stub, lost_workers, interval_s=settings.usage_settle_interval_s)
     left_leases = LeftLeases(database, stub, lost_after_s=settings.usage_lost_after_s)
     watch = Watch(database, stub, left_leases)
-    answers = Answers(Sealer(derive(settings.app_secret_key.get_secret_value(), "usage: kept answers")))
+    secret, previous = text_of(settings.app_secret_key), text_of(settings.app_secret_key_previous)
+    answers = Answers(sealer(secret, "usage: kept answers", previous=previous))
     servicer = UsageServicer(database, relay, billing=stub, left_leases=left_leases, answers=answers)
 
     def register(server: grpc.aio.Server) -> None:

@@ -14,6 +14,7 @@ class UsageSettings(Settings):
     usage_listen: str
     billing_addr: str
     app_secret_key: Secret
+    app_secret_key_previous: Secret | None = None
     tls_dir: TlsDir | None = None
     health_listen: str = ""
     metrics_port: int | None = None

@@ -16,7 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.services import RunningServices
+from edge.__main__ import main
+from edge.settings import EdgeSettings
+from kit import starting
+from tests.support.services import JWT_SECRET, RunningServices
 from tests.support.waiting import eventually
 
 PASSWORD = "correct-horse-battery-staple"
@@ -184,3 +187,17 @@ def test_bad_settings_are_said_in_one_line(
     log = (tmp_path / "edge.log").read_text()
     assert said in log
     assert "Traceback" not in log
+
+
+async def test_a_valkey_that_stays_away_is_given_up_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settings = EdgeSettings.model_validate(
+        {"jwt_secret": JWT_SECRET, "redis_url": "redis://:hidden@127.0.0.1:1/0", "start_within_s": 0}
+    )
+    with pytest.raises(SystemExit) as ended:
+        await main(settings, [], {})
+    assert ended.value.code == starting.IN_VAIN
+    line = capsys.readouterr().err
+    assert line.startswith("Gave up after 0 s: Valkey at 127.0.0.1:1 cannot be reached")
+    assert "hidden" not in line

@@ -5,7 +5,7 @@ import secrets
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from kit.settings import LogLevel, Secret, Settings, load
 
@@ -91,6 +91,42 @@ def test_what_the_error_recommends_is_accepted(monkeypatch: pytest.MonkeyPatch) 
     for _ in range(50):
         monkeypatch.setenv("APP_SECRET_KEY", os.urandom(32).hex())
         load(Sample)
+
+
+class Pair(Sample):
+    jwt_secret: Secret | None = None
+    upstream_api_key: SecretStr = SecretStr("")
+
+
+@pytest.mark.parametrize("other", ["JWT_SECRET", "UPSTREAM_API_KEY", "SOMETHING_ELSE"])
+def test_two_equal_secrets_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], other: str
+) -> None:
+    key = secrets.token_hex(32)
+    monkeypatch.setenv("APP_SECRET_KEY", key)
+    monkeypatch.setenv(other, key)
+    with pytest.raises(SystemExit) as caught:
+        load(Pair)
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    first, second = ("JWT_SECRET", "APP_SECRET_KEY") if other == "JWT_SECRET" else ("APP_SECRET_KEY", other)
+    assert line == f"{first}: is the same as {second}; make one with: openssl rand -hex 32"
+
+
+def test_what_is_equal_in_the_file_is_refused_as_well(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], nowhere: Path
+) -> None:
+    """So a process sees it, too, that has only one of the two."""
+    key = secrets.token_hex(32)
+    (nowhere / ".env").write_text(f"APP_SECRET_KEY={key}\nJWT_SECRET={key}\n")
+    assert refusal(capsys) == ["APP_SECRET_KEY: is the same as JWT_SECRET; make one with: openssl rand -hex 32"]
+
+
+def test_secrets_that_others_have_made_may_be_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_SECRET_KEY", secrets.token_hex(32))
+    monkeypatch.setenv("UPSTREAM_API_KEY", "sk-1234")
+    monkeypatch.setenv("LITELLM_MASTER_KEY", "sk-1234")
+    load(Pair)
 
 
 @pytest.fixture

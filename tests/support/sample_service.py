@@ -32,6 +32,7 @@ def upgrade():
     run_script(\"\"\"
         CREATE TABLE sample.things (id bigint PRIMARY KEY, name text NOT NULL DEFAULT 'none');
         GRANT SELECT, INSERT, UPDATE ON sample.things TO privaterouter_sample;
+        GRANT SELECT ON sample.alembic_version TO privaterouter_sample;
     \"\"\")
 """
 SECOND = """

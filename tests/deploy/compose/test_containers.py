@@ -194,6 +194,8 @@ def test_the_stack_starts_from_its_secrets_and_what_people_type_into_it_works(ho
         assert sign_up(url)["email"] == "alice@example.com"
         in_the_api_container(host)
         as_an_operator(host)
+        backed_up = host.once("migrate", ["privaterouter", "backup", str(host.image.app.parent / "before.zip")])
+        assert backed_up.returncode == 0, backed_up.stderr
     assert host.health_check("auth") == 1
 
 

@@ -63,7 +63,18 @@ def test_a_weak_secret_is_named_and_nothing_is_written(
 def test_equal_secrets_are_named(tmp_path: Path) -> None:
     done = handed_out(tmp_path, JWT_SECRET=SECRETS["APP_SECRET_KEY"])
     assert done.returncode == 2
-    assert done.stderr == "SETTINGS: APP_SECRET_KEY and JWT_SECRET are the same; make one for each purpose\n"
+    assert done.stderr.startswith("JWT_SECRET: is the same as APP_SECRET_KEY; ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_secrets_that_are_being_changed_go_to_those_that_read_the_old_ones(tmp_path: Path) -> None:
+    old = {"APP_SECRET_KEY_PREVIOUS": "5f" + "a1b2c3d4" * 8, "JWT_SECRET_PREVIOUS": "6f" + "a1b2c3d4" * 8}
+    assert handed_out(tmp_path, **old).returncode == 0
+    found = {file.relative_to(tmp_path) for file in tmp_path.glob("*/*_previous") if file.read_text() in old.values()}
+    assert {str(file) for file in found} == {
+        *(f"{name}/app_secret_key_previous" for name in ("api", "auth", "catalog", "migrate", "usage")),
+        "api/jwt_secret_previous",
+    }
 
 
 def test_a_master_key_that_litellm_would_refuse_is_refused(tmp_path: Path) -> None:

@@ -84,11 +84,13 @@ Start = Callable[..., AbstractAsyncContextManager[Auth]]
 
 @pytest.fixture
 def start(databases: Databases, redis_url: str) -> Start:
-    """Starts auth; with `virtual_keys` it works with a fake LiteLLM proxy."""
+    """Starts auth; with `virtual_keys` it works with a fake LiteLLM proxy. `url` is a database of an earlier one."""
 
     @asynccontextmanager
-    async def starting(*, virtual_keys: bool = False) -> AsyncIterator[Auth]:
-        url = await databases.fresh("auth")
+    async def starting(
+        *, virtual_keys: bool = False, url: str = "", app_secret: str = APP_SECRET, previous: str | None = None
+    ) -> AsyncIterator[Auth]:
+        url = url or await databases.fresh("auth")
         billing = FakeBilling()  # type: ignore[abstract]
         proxy, clock = FakeLiteLlm(), Time(NOW)
         async with (
@@ -105,7 +107,8 @@ def start(databases: Databases, redis_url: str) -> Start:
                         "auth_listen": "unused",
                         "billing_addr": billing_target,
                         "redis_url": redis_url,
-                        "app_secret_key": APP_SECRET,
+                        "app_secret_key": app_secret,
+                        "app_secret_key_previous": previous,
                         "litellm_virtual_keys": virtual_keys,
                         "litellm_base_url": proxy.url,
                         "litellm_master_key": MASTER_KEY,

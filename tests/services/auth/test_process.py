@@ -5,12 +5,14 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic import command
 from sqlalchemy import CheckConstraint
 
+from deploy.local.valkey import Valkey
 from kit import migrations
 from kit.client import channel
 from kit.errors import RemoteError
@@ -33,10 +35,23 @@ SETTINGS = {
 }
 
 
-async def test_it_serves_without_billing_and_valkey_and_stops_on_sigterm(databases: Databases, tmp_path: Path) -> None:
+@pytest.fixture
+def short_lived_valkey(tmp_path: Path) -> Iterator[Valkey]:
+    """A server that a test may stop."""
+    with Valkey(tmp_path / "valkey") as server:
+        yield server
+
+
+async def test_it_serves_without_billing_and_valkey_and_stops_on_sigterm(
+    databases: Databases, tmp_path: Path, short_lived_valkey: Valkey
+) -> None:
     listen = f"unix:{tmp_path}/auth"
     url = await databases.fresh("auth")
-    settings = SETTINGS | {"AUTH_DATABASE_URL": databases.url_for("auth", url), "AUTH_LISTEN": listen}
+    settings = SETTINGS | {
+        "AUTH_DATABASE_URL": databases.url_for("auth", url),
+        "AUTH_LISTEN": listen,
+        "REDIS_URL": short_lived_valkey.url,
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "services.auth"),
         cwd=ROOT,
@@ -46,6 +61,7 @@ async def test_it_serves_without_billing_and_valkey_and_stops_on_sigterm(databas
     try:
         async with channel(listen, pb.DESCRIPTOR.services_by_name["AuthService"]) as client:
             await eventually(lambda: is_serving(client), within_s=20, what="the server")
+            short_lived_valkey.stop()
             stub = AuthServiceStub(client)
             request = pb.SignUpRequest(email="alice@example.com", password="kf83hsz7-secret-words")
             signed_up = await stub.SignUp(request)

@@ -36,7 +36,7 @@ GRANT SELECT, INSERT, UPDATE ON usage.model_daily TO privaterouter_usage;
 """
 
 # An id is made with the start time, so that its bounds spare reading other days; a day more on both sides is for clocks
-# that were set back. Whoever calls it while this release runs locks both tables first (docs/operations.md).
+# that were set back. Whoever calls it while this release runs locks both tables first (docs/books.md).
 SUM_UP = """
 CREATE OR REPLACE FUNCTION usage.sum_up_day(wanted date) RETURNS void
 LANGUAGE plpgsql

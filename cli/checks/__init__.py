@@ -1,0 +1,1 @@
+"""What `privaterouter doctor` looks at, a file for each kind of thing."""
