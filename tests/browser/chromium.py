@@ -31,6 +31,8 @@ FLAGS = (
     "--disable-dev-shm-usage",
     # Letters have the same widths on every machine.
     "--font-render-hinting=none",
+    # A name that is not the machine's own, so that pages under it have no secure context over plain http.
+    "--host-resolver-rules=MAP elsewhere.test 127.0.0.1",
 )
 
 

@@ -19,6 +19,20 @@ INJECT = """() => {
 }"""
 
 
+SCRIPTS = """() => performance.getEntriesByType("resource")
+    .filter((entry) => new URL(entry.name).pathname.endsWith(".js"))
+    .map((entry) => entry.encodedBodySize)"""
+
+
+def test_a_first_visit_loads_few_and_small_scripts(page: Page) -> None:
+    page.goto("/signup", wait_until="networkidle")
+    page.get_by_role("button", name="Sign up", exact=True).wait_for()
+    sizes = page.evaluate(SCRIPTS)
+    assert 0 < len(sizes) <= 8, sizes
+    assert all(sizes)
+    assert sum(sizes) < 250_000, sizes
+
+
 def test_a_script_that_got_into_the_page_does_not_run(page: Page, troubles: Troubles) -> None:
     answer = page.goto("/login")
     assert answer

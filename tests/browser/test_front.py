@@ -1,6 +1,7 @@
 """Signing up, logging in and out, as somebody at a browser does it."""
 
 import re
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -9,6 +10,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.looks import OpenPage, Scheme, assert_accessible, assert_fits
 from tests.browser.troubles import Troubles
 from tests.support.customers import PASSWORD, Customer
+from tests.support.stack import RunningStack
 
 
 def fill_in(page: Page, *, email: str, password: str, button: str) -> None:
@@ -66,6 +68,16 @@ def test_a_wrong_password_is_said_and_the_right_one_is_let_in(page: Page, troubl
     assert page.url.endswith("/login")
     fill_in(page, email=alice.email, password=PASSWORD, button="Log in")
     page.wait_for_url("/dashboard")
+
+
+def test_an_address_without_https_is_told_to_keep_no_session(page: Page, stack: RunningStack) -> None:
+    port = urlsplit(stack.places.dashboard_url).port
+    page.goto(f"http://elsewhere.test:{port}/login")
+    expect(page.get_by_text("This address is not secure")).to_be_visible()
+    assert_accessible(page)
+    page.goto("/login")
+    page.get_by_role("button", name="Log in", exact=True).wait_for()
+    expect(page.get_by_text("This address is not secure")).to_have_count(0)
 
 
 def test_a_link_to_a_page_leads_there_by_way_of_the_log_in(page: Page, alice: Customer) -> None:

@@ -1,4 +1,5 @@
-import { Box, Card, Center, Stack, Text, Title } from "@mantine/core";
+import { Alert, Box, Card, Center, Stack, Text, Title } from "@mantine/core";
+import { LockOpen } from "lucide-react";
 import type { ReactNode } from "react";
 import { ConnectionBanner } from "./ConnectionBanner";
 import { Logo } from "./Logo";
@@ -23,6 +24,12 @@ export function Front({ title, subtitle, children }: { title: string; subtitle: 
                   {subtitle}
                 </Text>
               </div>
+              {!window.isSecureContext && (
+                <Alert color="orange" icon={<LockOpen size={18} />} title="This address is not secure">
+                  A browser keeps no session for an address with plain http. Open the dashboard over https, or as
+                  http://localhost on the machine that it runs on.
+                </Alert>
+              )}
               {children}
             </Stack>
           </Card>

@@ -58,16 +58,7 @@ export const COLUMNS: Columns<Event> = [
       <Tokens count={call.output_tokens} parts={[["for reasoning", call.reasoning_tokens]]} />
     ),
   }),
-  column.accessor("first_token_ms", {
-    header: "First token",
-    meta: right,
-    cell: ({ row }) => <Milliseconds value={row.original.first_token_ms} />,
-  }),
-  column.accessor("latency_ms", {
-    header: "Latency",
-    meta: right,
-    cell: ({ row }) => <Milliseconds value={row.original.latency_ms} />,
-  }),
+  column.accessor("latency_ms", { header: "Latency", meta: right, cell: ({ row }) => <Latency call={row.original} /> }),
   column.accessor("cost_usd", {
     header: "Cost",
     meta: right,
@@ -76,11 +67,19 @@ export const COLUMNS: Columns<Event> = [
   column.accessor("status", { header: "Status", cell: ({ row }) => <CallStatus call={row.original} /> }),
 ];
 
-function Milliseconds({ value }: { value: number | null }) {
+/** How long the whole answer took, and below it how long its first token did, where it was streamed. */
+function Latency({ call }: { call: Event }) {
   return (
-    <span className="tabular" style={{ whiteSpace: "nowrap" }}>
-      {value === null ? "–" : formatDuration(value)}
-    </span>
+    <>
+      <Text size="sm" className="tabular" style={{ whiteSpace: "nowrap" }}>
+        {call.latency_ms === null ? "–" : formatDuration(call.latency_ms)}
+      </Text>
+      {call.first_token_ms !== null && (
+        <Text size="xs" c="dimmed" className="tabular" style={{ whiteSpace: "nowrap" }}>
+          first token {formatDuration(call.first_token_ms)}
+        </Text>
+      )}
+    </>
   );
 }
 
