@@ -11,7 +11,7 @@ MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
 PYTHON ?= python3
 BIN := .venv/bin
 # What ruff and mypy look at: every package that exists (generated code is left out by their settings).
-CODE := $(wildcard kit edge services cli deploy bench tests requirements)
+CODE := $(wildcard kit edge services cli scripts deploy bench tests requirements)
 # Packages for Node.js start it by its name; it is a locked wheel in .venv.
 NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The OpenAI SDK for Node.js, which tests/e2e runs against us.

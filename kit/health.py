@@ -1,5 +1,7 @@
-"""Asks a gRPC server whether it is ready."""
+"""Asks a gRPC server whether it is ready; as `python -m kit.health TARGET` for a container's health check."""
 
+import asyncio
+import sys
 from typing import Any
 
 import grpc
@@ -19,3 +21,13 @@ async def is_serving(channel: grpc.aio.Channel, name: str = READINESS, *, timeou
     except (RemoteError, grpc.aio.AioRpcError):
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def probe(target: str) -> bool:
+    """Whether the server at a gRPC target, such as `127.0.0.1:50051`, is ready."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        return await is_serving(channel)
+
+
+if __name__ == "__main__":
+    sys.exit(not asyncio.run(probe(sys.argv[1])))

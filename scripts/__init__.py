@@ -1,0 +1,1 @@
+"""Programs under the names that a person types in a container."""
