@@ -8,7 +8,7 @@ import yaml
 
 from deploy.k8s import make_rules
 from deploy.local import litellm
-from edge.server import KEEP_ALIVE_S
+from edge.settings import EdgeSettings
 from edge.v1.counting import MAX_BODY_BYTES
 from services.catalog import seed_data
 from tests.deploy.k8s import rules_pods, rules_scale, rules_traffic, rules_wiring
@@ -82,7 +82,8 @@ def test_the_way_in_lets_through_what_the_edge_takes_for_as_long_as_it_lasts(com
     told = {name.partition("/")[2]: text for name, text in ingress["metadata"]["annotations"].items()}
     assert told["proxy-body-size"] == f"{MAX_BODY_BYTES >> 20}m"
     assert (told["proxy-buffering"], told["proxy-next-upstream"]) == ("off", "error")
-    assert min(int(told["proxy-read-timeout"]), KEEP_ALIVE_S) >= 60
+    kept_s: int = EdgeSettings.model_fields["edge_keep_alive_s"].default
+    assert min(int(told["proxy-read-timeout"]), kept_s) >= 60
     for route in component("gateway").of("HTTPRoute"):
         assert {rule["timeouts"]["request"] for rule in route["spec"]["rules"]} == {"0s"}
 
