@@ -12,12 +12,17 @@ from kit.tracing import TracingSettings
 
 
 class JournalSync(StrEnum):
-    """How much of a crash the journal survives: SQLite's `synchronous`."""
+    """What the journal survives: SQLite's `synchronous` of a file in WAL mode.
+
+    https://www.sqlite.org/pragma.html#pragma_synchronous
+    """
 
     OFF = "off"
-    """Any death of the process."""
+    """Any death of the process; a loss of power may spoil the file."""
     NORMAL = "normal"
-    """Also a loss of power."""
+    """After a loss of power the file is whole, but may lack what was written last."""
+    FULL = "full"
+    """Also a loss of power, for a flush of the disk in each tick of the loop."""
 
 
 class EdgeSettings(TracingSettings):

@@ -15,10 +15,13 @@ import pytest
 from edge.money import files
 from edge.money.journal import Final, Journal
 from edge.money.store import Changes, Store, UnreadableJournal
+from edge.settings import JournalSync
 from kit import faults
 from kit.faults import Injected
 from tests.edge.money.world import fill_the_disk, free_the_disk
 
+SYNCHRONOUS = {JournalSync.OFF: 0, JournalSync.NORMAL: 1, JournalSync.FULL: 2}
+"""As SQLite tells them."""
 WRITES = """
 import asyncio, sys, time
 from pathlib import Path
@@ -367,3 +370,10 @@ def test_a_file_that_is_no_journal_or_damaged_or_of_another_version_is_unreadabl
     path.write_bytes(content)
     with pytest.raises(UnreadableJournal):
         Store.open(path)
+
+
+@pytest.mark.parametrize("sync", JournalSync)
+def test_the_disk_is_flushed_as_often_as_the_setting_says(tmp_path: Path, sync: JournalSync) -> None:
+    store = Store.create(tmp_path / "journal", "w", synchronous=sync.value)
+    assert store._db.execute("PRAGMA synchronous").fetchone() == (SYNCHRONOUS[sync],)
+    store.close()
