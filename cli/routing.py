@@ -165,7 +165,7 @@ def set_routes(
     print(table([row_of(one) for one in changed.routes], columns=ROUTE_COLUMNS))
     if changed.sticky:
         (kept,) = (name for name, number in STICKINESS.items() if number == changed.sticky)
-        print(f"Requests with the same {kept.replace('-', ' ')} keep to the same route.")
+        print(f"Requests with the same {kept.replace('_', ' ')} keep to the same route.")
 
 
 def set_fallbacks(

@@ -28,6 +28,8 @@ PATIENCE_S = 60.0
 INFERENCE = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages"}
 KEY_MANAGEMENT = {"/key/generate", "/key/update", "/key/delete"}
 HEALTH = {"/health/liveliness"}
+VERSION = {"/health/readiness"}
+"""Asked by `privaterouter doctor` alone, where an operator wants to know."""
 # How the rest of what LiteLLM offers beside inference is called.
 ADMINISTRATION = re.compile(
     r"/(key|user|team|organization|customer|end_user|budget|model|tag|credentials|spend|global|cache|config)"
@@ -96,12 +98,13 @@ def paths_in_the_code() -> set[str]:
 
 
 def test_only_these_paths_are_ever_called() -> None:
-    assert paths_in_the_code() == KEY_MANAGEMENT | HEALTH
+    assert paths_in_the_code() == KEY_MANAGEMENT | HEALTH | VERSION
     assert set(ENDPOINTS) == INFERENCE
 
 
 async def test_all_of_them_are_there(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/liveliness")).status_code == 200
+    assert (await client.get("/health/readiness")).json()["status"] == "healthy"
     for path in INFERENCE | KEY_MANAGEMENT:
         unnamed = await client.post(path, json={}, headers={"authorization": f"Bearer {MASTER_KEY}"})
         assert unnamed.status_code not in {404, 405}, path

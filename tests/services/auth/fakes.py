@@ -44,7 +44,8 @@ async def nothing() -> None:
 class FakeLiteLlm:
     """The key management of a LiteLLM proxy: aliases are unique, and only the master key may.
 
-    It answers like the real one, which tests/contracts/litellm holds it to. Every other path is noted as `strays`.
+    It answers like the real one, which tests/contracts/litellm holds it to. Every other path is noted as `strays`, but
+    for those of somebody else's, who looks for a server that had this port before.
     """
 
     url: str = ""
@@ -94,7 +95,8 @@ class FakeLiteLlm:
         return web.json_response({"deleted_keys": [alias]})
 
     async def stray(self, request: web.Request) -> web.StreamResponse:
-        self.strays.append(request.path)
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") in {MASTER_KEY, NEXT_MASTER_KEY}:
+            self.strays.append(request.path)
         raise web.HTTPNotFound
 
     async def _accepted(self, request: web.Request) -> dict[str, Any]:
