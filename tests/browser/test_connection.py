@@ -58,7 +58,7 @@ def road(stack: RunningStack) -> Iterator[Road]:
 def test_a_server_that_stops_is_said_and_nothing_is_lost(signed_in: Page, troubles: Troubles, road: Road) -> None:
     troubles.expect("net::ERR_")
     signed_in.goto(f"{road.url}/keys")
-    signed_in.get_by_role("button", name="Create key").click()
+    signed_in.get_by_role("button", name="Create new key").click()
     dialog = signed_in.get_by_role("dialog", name="Create an API key")
     dialog.get_by_label("Name").fill("production")
     road.shut()

@@ -19,7 +19,7 @@ from tests.support.stack import until
 
 def form(page: Page) -> Locator:
     """The form of a new key, opened."""
-    page.get_by_role("button", name="Create key", exact=True).click()
+    page.get_by_role("button", name="Create new key", exact=True).click()
     dialog = page.get_by_role("dialog", name="Create an API key")
     dialog.wait_for()
     return dialog
@@ -205,7 +205,7 @@ def test_a_form_outlives_the_session(signed_in: Page, alice: Customer, troubles:
 
 def test_a_key_is_made_without_a_mouse(signed_in: Page) -> None:
     signed_in.goto("/keys")
-    button = signed_in.get_by_role("button", name="Create key", exact=True)
+    button = signed_in.get_by_role("button", name="Create new key", exact=True)
     button.wait_for()
     tab_to(signed_in, button)
     signed_in.keyboard.press("Enter")

@@ -69,7 +69,7 @@ def test_a_name_with_html_in_it_is_text(signed_in: Page) -> None:
     for path in ("/models", "/docs", "/keys"):
         signed_in.goto(path)
         if path == "/keys":
-            signed_in.get_by_role("button", name="Create key").click()
+            signed_in.get_by_role("button", name="Create new key").click()
             signed_in.get_by_role("combobox", name="Models").click()
         if path == "/docs":
             signed_in.get_by_role("combobox", name="Model").click()

@@ -34,7 +34,7 @@ def test_somebody_signs_up_calls_a_model_and_sees_what_it_cost(page: Page, troub
     expect(page.get_by_title("Balance: $1.00")).to_be_visible()
 
     page.get_by_role("navigation", name="Pages").get_by_role("link", name="API keys").click()
-    page.get_by_role("button", name="Create key").click()
+    page.get_by_role("button", name="Create new key").click()
     form = page.get_by_role("dialog", name="Create an API key")
     form.get_by_label("Name").fill("laptop")
     form.get_by_role("button", name="Create key").click()

@@ -25,7 +25,7 @@ export default function Keys() {
   const columns = useMemo(() => columnsFor(setForm), []);
   const create = (
     <Button leftSection={<Plus size={16} aria-hidden />} onClick={() => setForm("new")}>
-      Create key
+      Create new key
     </Button>
   );
 
