@@ -128,12 +128,14 @@ async def test_a_call_is_a_span_on_both_sides_and_failures_are_named(exported: I
     work, *_ = [span for span in exported.get_finished_spans() if span.name == "work"]
     calls = [span for span in exported.get_finished_spans() if span.name != "work"]
     assert {span.context.trace_id for span in calls} == {work.context.trace_id}
-    assert [(span.name[-4:], span.kind.name, span.status.description) for span in calls] == [
+    # Which side ends first is nobody's business.
+    assert {(span.name[-4:], span.kind.name, span.status.description) for span in calls} == {
         ("/Put", "SERVER", None),
         ("/Put", "CLIENT", None),
         ("Read", "SERVER", "AbortError"),
         ("Read", "CLIENT", "INVALID_ARGUMENT"),
-    ]
+    }
+    assert len(calls) == 4
     assert "what the caller said" not in "".join(span.to_json() for span in calls)
 
 

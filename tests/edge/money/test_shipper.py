@@ -72,8 +72,10 @@ async def test_one_batch_is_in_flight_and_what_came_meanwhile_goes_into_the_next
         gate.set()
         await eventually(lambda: _is(len(world.usage.finals) == 20))
     assert most == 1
-    sizes = [len(batch.records) for batch in world.usage.batches]
-    assert (sum(sizes), max(sizes)) == (20, 7)
+    # On a slow machine some are reported while they are open as well.
+    records = [record for batch in world.usage.batches for record in batch.records]
+    assert sum(record.status != usage_pb2.USAGE_STATUS_OPEN for record in records) == 20
+    assert max(len(batch.records) for batch in world.usage.batches) == 7
 
 
 async def test_a_record_is_sent_until_it_is_acknowledged_and_counted_once(world: World) -> None:
