@@ -8,19 +8,16 @@ it; so a figure contains up to one look and the pause of 10 ms between two. What
 import asyncio
 import math
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import aiohttp
 
+from bench.stack import stack_of_its_own
 from kit.money import format_usd, parse_usd
 from tests.support.customers import Customer, customer
-from tests.support.processes import fake_upstream
-from tests.support.stack import running_stack
 from tests.support.waiting import eventually
 
 SECONDS = 15.0
@@ -105,10 +102,7 @@ async def run(people: list[Customer]) -> Lags:
 def main() -> int:
     """Print the table; 1 where the promise was not kept."""
     with ExitStack() as opened:
-        home = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="privaterouter-bench-"))) / "home"
-        upstream = opened.enter_context(fake_upstream())
-        print("Starting a stack of its own ...", file=sys.stderr)
-        stack = opened.enter_context(running_stack(home, UPSTREAM_KIND="openai", UPSTREAM_BASE_URL=upstream))
+        stack = opened.enter_context(stack_of_its_own())
         people = [opened.enter_context(customer(stack)) for _ in range(ACCOUNTS)]
         for someone in people:
             someone.move_to("team")

@@ -8,18 +8,14 @@ milliseconds. BENCH_RECORDS and BENCH_USERS make it smaller.
 import asyncio
 import os
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 
 import httpx
 
 from bench.lag import percentile
 from bench.seeding import KEYS, fill
+from bench.stack import stack_of_its_own
 from tests.support.customers import Customer, customer
-from tests.support.processes import fake_upstream
-from tests.support.stack import running_stack
 
 RECORDS = int(os.environ.get("BENCH_RECORDS", "1000000"))
 USERS = int(os.environ.get("BENCH_USERS", "100000"))
@@ -102,12 +98,7 @@ def measure(someone: Customer) -> bool:
 
 def main() -> int:
     """1 where the goal was missed."""
-    with ExitStack() as opened:
-        home = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="privaterouter-bench-"))) / "home"
-        upstream = opened.enter_context(fake_upstream())
-        print("Starting a stack of its own ...", file=sys.stderr)
-        stack = opened.enter_context(running_stack(home, UPSTREAM_KIND="openai", UPSTREAM_BASE_URL=upstream))
-        someone = opened.enter_context(customer(stack))
+    with stack_of_its_own() as stack, customer(stack) as someone:
         done = stack.command("admin", "create-admin", "--email", someone.email, "--existing")
         done.check_returncode()
         for _ in range(KEYS - 1):

@@ -8,17 +8,15 @@ on the same machine and are no part of the figures.
 import asyncio
 import os
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 
+from bench.stack import stack_of_its_own
 from tests.support.customers import Customer, customer
-from tests.support.processes import fake_upstream
-from tests.support.stack import RunningStack, running_stack
+from tests.support.stack import RunningStack
 
 IDLE_S = 20.0
 LOAD_S = 20.0
@@ -116,12 +114,7 @@ def table(*, before: dict[str, Sample], idle: dict[str, Sample], busy: dict[str,
 
 def main() -> int:
     """Print the table."""
-    with ExitStack() as opened:
-        home = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="privaterouter-bench-"))) / "home"
-        upstream = opened.enter_context(fake_upstream())
-        print("Starting a stack of its own ...", file=sys.stderr)
-        stack = opened.enter_context(running_stack(home, UPSTREAM_KIND="openai", UPSTREAM_BASE_URL=upstream))
-        someone = opened.enter_context(customer(stack))
+    with stack_of_its_own() as stack, customer(stack) as someone:
         unlimited = ("--plan", "team", "--rpm", "1000000", "--tpm", "0", "--max-in-flight", "0")
         stack.command("admin", "set-plan-limits", *unlimited).check_returncode()
         someone.move_to("team")
