@@ -11,7 +11,7 @@ from edge.dialects.roles import add_roles
 from edge.dialects.translator import About
 from edge.errors import EdgeError
 from edge.v1.answers import Chunk, read_chunk
-from edge.v1.renaming import rename, rename_event
+from edge.v1.renaming import EventRenamer, rename
 from edge.v1.sse import DONE, Event, data_event, with_data
 from edge.v1.usage import Usage
 
@@ -29,13 +29,14 @@ _decode = msgspec.json.Decoder(_Silence).decode
 class ChatTranslator:
     """`is_chat` tells chat completions from completions, `shows_usage` whether the client asked for the usage chunk."""
 
-    __slots__ = ("_about", "_begun", "_is_chat", "_public_name", "_shows_usage")
+    __slots__ = ("_about", "_begun", "_is_chat", "_public_name", "_rename", "_shows_usage")
 
     over = False
 
     def __init__(self, about: About, *, is_chat: bool, shows_usage: bool) -> None:
         self._about = about
         self._public_name = about.public_name
+        self._rename = EventRenamer(about.public_name)
         self._is_chat = is_chat
         self._shows_usage = shows_usage
         self._begun: set[int] = set()
@@ -58,11 +59,13 @@ class ChatTranslator:
                 if choice.index not in self._begun:
                     event = self._with_roles(event, event.data, chunk)
                     break
-        return rename_event(event, chunk, self._public_name)
+        return self._rename(event, chunk)
 
     def _with_roles(self, event: Event, data: bytes, chunk: Chunk) -> Event:
         said = add_roles(data, chunk, self._begun)
-        return event if said is data else Event(with_data(event, said.replace(b"\n", b" ")), said, event.name)
+        if said is data:
+            return event
+        return Event(with_data(event, said.replace(b"\n", b" ")), said, event.name, event.is_plain)
 
     def cut(self, chunk: Chunk, unfinished: Sequence[int]) -> bytes:
         """The chunk that ends every unfinished answer as an upstream does at the limit."""

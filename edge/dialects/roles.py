@@ -11,8 +11,22 @@ import msgspec
 from edge.v1.answers import Chunk
 from edge.v1.envelope import MalformedObject, locate, splice
 
+
+class _Delta(msgspec.Struct):
+    role: object = None
+
+
+class _Choice(msgspec.Struct):
+    delta: _Delta | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] | None = None
+
+
 _NULL: Final = b"null"
 _ASSISTANT: Final = msgspec.Raw(b'"assistant"')
+_decode = msgspec.json.Decoder(_Chunk).decode
 _decode_choices = msgspec.json.Decoder(list[dict[str, msgspec.Raw]]).decode
 _decode_delta = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 
@@ -23,6 +37,9 @@ def add_roles(data: bytes, chunk: Chunk, begun: set[int]) -> bytes:
     `begun` has the indices of the answers whose first delta was seen, and learns those of this chunk.
     """
     try:
+        if all(said.delta is not None and said.delta.role is not None for said in _decode(data).choices or ()):
+            begun.update(of.index for of in chunk.choices or ())
+            return data
         envelope = locate(data)
         choices = _decode_choices(envelope.raw["choices"])
         are_new = [_begin(choice, of.index, begun) for choice, of in zip(choices, chunk.choices or (), strict=False)]

@@ -32,11 +32,15 @@ from privaterouter.usage.v1.usage_pb2_grpc import UsageServiceStub
 log = get_logger()
 
 
+def _up_to_date() -> None:
+    """Of a record that is written when something is used."""
+
+
 class MoneyPath:
     """Holds, leases and usage records of this worker; a worker is one of these from `start` to death.
 
     hold = path.try_hold(...) or await path.hold(...)
-    path.open(hold, record)             before forwarding; else path.release(hold)
+    path.open(hold, record, refresh)    before forwarding; else path.release(hold)
     await path.finish(hold, record)     before the last byte goes out, whatever the end was
     """
 
@@ -104,17 +108,17 @@ class MoneyPath:
             hold.ended = True
             self._credit.settle(hold, 0)
 
-    def open(self, hold: Hold, record: Record) -> None:
+    def open(self, hold: Hold, record: Record, refresh: Callable[[], None] = _up_to_date) -> None:
         """Journals the open record with this loop tick's transaction and begins to report it every second.
 
-        The record is read again for every report: the handler keeps its tokens and cost up to date.
+        The record is read again for every report, after `refresh` has brought its tokens and cost up to date.
         Raises EdgeError service_unavailable where the journal cannot be written or is full; release the hold then.
         """
         if self._closing or self._journal.refuses:
             raise unavailable()
         self._name(hold, record)
         fault("edge.open.before_note")
-        self._reports.begin(hold, record)
+        self._reports.begin(hold, record, refresh)
 
     async def finish(self, hold: Hold, record: Record) -> None:
         """Journals the final record; the last byte may go out then. Never fails; a second call does nothing.

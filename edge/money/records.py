@@ -39,7 +39,7 @@ class Attempt(msgspec.Struct, frozen=True):
 class Record(msgspec.Struct):
     """The fields of `usage.v1.UsageRecord` that an edge fills in; tokens and nano-dollars are ints.
 
-    A handler keeps tokens and cost up to date while it streams: they are reported every second.
+    Tokens and cost are brought up to date for each report, every second, and at the end.
     `worker_id`, `lease_id` and `held_nanos` are filled in by MoneyPath.
     """
 

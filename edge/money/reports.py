@@ -18,12 +18,20 @@ _SLICE = 100
 
 @dataclass(slots=True)
 class Running:
-    """A request under way; its handler keeps the record up to date."""
+    """A request under way; `refresh` brings its record up to date."""
 
     hold: Hold
     record: Record
+    refresh: Callable[[], None]
     reported: tuple[int, int, int] | None = None
     """Input tokens, output tokens and cost that were reported last."""
+
+    def has_news(self) -> bool:
+        """Whether more was used since this was last asked."""
+        self.refresh()
+        record = self.record
+        known, self.reported = self.reported, (record.input_tokens, record.output_tokens, record.cost_nanos)
+        return self.reported != known
 
     def report(self, now_ns: int) -> bytes:
         """The open record as it stands now."""
@@ -44,9 +52,9 @@ class Reports:
         self._now_ns = now_ns
         self._running: dict[str, Running] = {}
 
-    def begin(self, hold: Hold, record: Record) -> None:
+    def begin(self, hold: Hold, record: Record, refresh: Callable[[], None]) -> None:
         """Journals a request that is about to be forwarded."""
-        running = Running(hold, record)
+        running = Running(hold, record, refresh)
         self._running[record.request_id] = running
         self._journal.note_open(record.request_id, running.report(self._now_ns()))
 
@@ -61,10 +69,7 @@ class Reports:
         old_ns = now_ns - int(self._pace.tick_s * 1e9)
         reports: dict[str, bytes] = {}
         for number, (request_id, running) in enumerate(list(self._running.items()), 1):
-            record = running.record
-            stands = (record.input_tokens, record.output_tokens, record.cost_nanos)
-            if record.start_time_ns <= old_ns and stands != running.reported and request_id in self._running:
-                running.reported = stands
+            if running.record.start_time_ns <= old_ns and request_id in self._running and running.has_news():
                 reports[request_id] = running.report(now_ns)
                 self._journal.note_open(request_id, reports[request_id])
             if number % _SLICE == 0:

@@ -127,14 +127,22 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
+class _Said:
+    """What was said of one answer so far."""
+
+    __slots__ = ("characters", "deltas", "least", "size", "tokens")
+
+    def __init__(self) -> None:
+        self.deltas = self.characters = self.size = self.least = self.tokens = 0
+
+
 class Counter:
     """Our own count of the output of one request, over all of its answers."""
 
     __slots__ = ("_least_tokens", "_said", "output_tokens")
 
     def __init__(self) -> None:
-        self._said: dict[int, tuple[int, int, int]] = {}
-        """Deltas, characters and bytes of each answer."""
+        self._said: dict[int, _Said] = {}
         self._least_tokens = 0
         self.output_tokens = 0
         """Tokens so far."""
@@ -142,14 +150,20 @@ class Counter:
     def add(self, choice: Choice) -> None:
         """Counts one delta, or one whole answer."""
         added = _said_by(choice)
-        if added:
-            deltas, characters, size = self._said.get(choice.index, (0, 0, 0))
-            self._least_tokens -= max(deltas, characters // 5)
-            self.output_tokens -= max(deltas, size // 5)
-            deltas, characters, size = deltas + 1, characters + len(added), size + _bytes(added)
-            self._least_tokens += max(deltas, characters // 5)
-            self.output_tokens += max(deltas, size // 5)
-            self._said[choice.index] = deltas, characters, size
+        if not added:
+            return
+        said = self._said.get(choice.index)
+        if said is None:
+            said = self._said[choice.index] = _Said()
+        said.deltas += 1
+        said.characters += len(added)
+        said.size += _bytes(added)
+        self._least_tokens -= said.least
+        self.output_tokens -= said.tokens
+        said.least = max(said.deltas, said.characters // 5)
+        said.tokens = max(said.deltas, said.size // 5)
+        self._least_tokens += said.least
+        self.output_tokens += said.tokens
 
     def is_more_than(self, output_tokens: int) -> bool:
         """Whether there are several answers, and together they are too long for this many tokens.
@@ -163,15 +177,23 @@ class Counter:
 
 def _said_by(choice: Choice) -> str:
     """Everything in it that an upstream counts as output."""
-    said = [choice.text]
-    for delta in (choice.delta, choice.message):
-        if delta is None:
-            continue
-        said += (delta.content, delta.refusal, delta.reasoning_content, delta.reasoning)
-        for function in (*(call.function for call in delta.tool_calls or ()), delta.function_call):
-            if function is not None:
-                said += (function.name, function.arguments)
-    return "".join(filter(None, said))
+    said = choice.text or ""
+    if choice.delta is not None:
+        said += _said_in(choice.delta)
+    if choice.message is not None:
+        said += _said_in(choice.message)
+    return said
+
+
+def _said_in(delta: Delta) -> str:
+    said = delta.content or ""
+    for more in (delta.refusal, delta.reasoning_content, delta.reasoning):
+        if more:
+            said += more
+    if delta.tool_calls or delta.function_call:
+        functions = [*(call.function for call in delta.tool_calls or ()), delta.function_call]
+        said += "".join(f"{each.name or ''}{each.arguments or ''}" for each in functions if each is not None)
+    return said
 
 
 def _bytes(text: str) -> int:

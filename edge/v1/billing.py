@@ -48,7 +48,7 @@ def our_count(counter: Counter, bounds: Bounds) -> Usage:
 
 
 def note_progress(exchange: Exchange) -> None:
-    """Keeps the open record's tokens and cost up to date: what is charged if this process dies now."""
+    """Brings the open record's tokens and cost up to date: what is charged if this process dies now."""
     if exchange.outgoing is not None:
         _note(exchange.record, our_count(exchange.counter, exchange.outgoing.bounds), exchange.outgoing.model.price)
 

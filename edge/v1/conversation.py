@@ -7,7 +7,7 @@ from edge.money.records import Status
 from edge.upstream.client import UpstreamError
 from edge.upstream.failures import from_failure, upstream_timeout
 from edge.upstream.visits import Outcome
-from edge.v1.billing import Ending, note_progress
+from edge.v1.billing import Ending
 from edge.v1.exchange import Cause, Exchange, Interrupted
 from edge.v1.judging import judge_piece
 from edge.v1.reaching import Reached, Upstreams, note_broken, reach
@@ -60,7 +60,7 @@ async def _deliver(exchange: Exchange, reached: Reached, usage_wait_s: float) ->
         if ended:
             return ended
     # Nothing but the usage can follow, and it counts even if the client has gone.
-    give_up_s = _now() + usage_wait_s
+    give_up_s = exchange.now_s() + usage_wait_s
     while True:
         try:
             async with asyncio.timeout_at(give_up_s):
@@ -74,7 +74,7 @@ async def _deliver(exchange: Exchange, reached: Reached, usage_wait_s: float) ->
 
 async def _pass_on(exchange: Exchange, reached: Reached, piece: bytes) -> Ending | None:
     """Gives the client what a piece completes; the Ending where that ends the stream (an empty piece always does)."""
-    exchange.heard(_now())
+    exchange.heard(exchange.now_s())
     out: list[bytes] = []
     ending = judge_piece(exchange, reached.outgoing, reached.reader, piece=piece, out=out)
     await _give(exchange, out)
@@ -85,7 +85,6 @@ async def _give(exchange: Exchange, out: list[bytes]) -> None:
     """Waits until the client has room for what is told: so long its upstream waits too."""
     if not out:
         return
-    note_progress(exchange)
     try:
         await exchange.wait(exchange.reply.write(b"".join(out)), for_client=True)
     except Interrupted as interrupted:
@@ -95,8 +94,4 @@ async def _give(exchange: Exchange, out: list[bytes]) -> None:
             # It was the client who was silent: it pays like one who leaves.
             raise Interrupted(Cause.CLIENT_GONE) from None
         raise
-    exchange.heard(_now())
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
+    exchange.heard(exchange.now_s())

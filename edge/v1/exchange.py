@@ -31,6 +31,13 @@ class Cause(enum.Enum):
     TIMEOUT = "the upstream was silent for too long"
 
 
+class Awaited(enum.Enum):
+    """What of an answer is awaited, each for so long as its route says."""
+
+    HEAD = "the status and the headers"
+    PIECE = "the next piece, before the client was given anything"
+
+
 class Interrupted(Exception):
     """Raised out of `Exchange.wait`."""
 
@@ -93,6 +100,7 @@ class Exchange:
         """Answers whose finish reason has come."""
         self.told = False
         """Whether something of an answer stands in what the client gets."""
+        self.now_s: Final = asyncio.get_running_loop().time
         self.started_s = started_s
         self.heard_from = False
         """Whether the upstream has begun to answer."""
@@ -104,37 +112,52 @@ class Exchange:
         self.cause: Cause | None = None
         self.is_waiting = False
         """Whether it waits for its upstream, and not for its client."""
-        self.asked: tuple[float, asyncio.Timeout] | None = None
-        """While the head of an answer is awaited: since when, and what ends that."""
+        self.awaited: tuple[Awaited, float] | None = None
+        """What the present try waits for, and since when: a silence ends that try, and not the exchange."""
+        self._timed_out = False
+        self._task = asyncio.current_task()
+        """That of the request: nobody else waits for its upstream or its client."""
         self._waiting: asyncio.Task[object] | None = None
 
     def interrupt(self, cause: Cause) -> None:
         """Ends the wait for the upstream or the client, now or when it next begins. Only the first cause counts."""
         if self.cause is None:
             self.cause = cause
-            if self._waiting is not None:
+            if self._waiting is not None and not self._timed_out:
                 self._waiting.cancel()
 
-    async def wait(self, talk: Coroutine[object, Never, T], *, for_client: bool = False) -> T:
-        """The result of `talk`, or Interrupted; a cancellation from outside passes through."""
+    def time_out(self) -> None:
+        """Ends the wait for what is `awaited` with TimeoutError."""
+        if self._waiting is not None and self.awaited is not None and self.cause is None and not self._timed_out:
+            self._timed_out = True
+            self._waiting.cancel()
+
+    async def wait(
+        self, talk: Coroutine[object, Never, T], *, for_client: bool = False, awaited: Awaited | None = None
+    ) -> T:
+        """The result of `talk`, or Interrupted, or TimeoutError where something is `awaited` for too long.
+
+        A cancellation from outside passes through.
+        """
         cause = self.cause
         if cause is not None:
             talk.close()
             raise Interrupted(cause)
-        task = asyncio.current_task()
-        self._waiting = task
+        task = self._waiting = self._task
         self.is_waiting = not for_client
+        if awaited is not None:
+            self.awaited = awaited, self.now_s()
         try:
             return await talk
         except asyncio.CancelledError:
             # Where both happened, the cancellation from outside wins.
             cause = self._cause_now()
-            if cause is None or task is None or task.uncancel() > 0:
+            if (cause is None and not self._timed_out) or task is None or task.uncancel() > 0:
                 raise
-            raise Interrupted(cause) from None
+            raise (TimeoutError if cause is None else Interrupted(cause)) from None
         finally:
-            self._waiting = None
-            self.is_waiting = False
+            self._waiting = self.awaited = None
+            self.is_waiting = self._timed_out = False
 
     def _cause_now(self) -> Cause | None:
         return self.cause
@@ -240,11 +263,12 @@ class Running:
         if _is_over(exchange, now_s):
             exchange.interrupt(Cause.TIMEOUT)
             return
-        if exchange.asked is not None and exchange.outgoing is not None:
-            since_s, ends = exchange.asked
-            if now_s - since_s > self._first_byte_s(exchange.outgoing.candidate.route, now_s):
-                exchange.asked = None
-                ends.reschedule(now_s)
+        if exchange.awaited is not None and exchange.outgoing is not None:
+            (what, since_s), route = exchange.awaited, exchange.outgoing.candidate.route
+            # A model may have to be loaded before the head comes.
+            most_s = self._first_byte_s(route, now_s) if what is Awaited.HEAD else route.idle_timeout_s
+            if now_s - since_s > most_s:
+                exchange.time_out()
         if exchange.plan.streamed and now_s - exchange.beaten_s >= self.patience.keep_alive_s:
             exchange.beaten_s = now_s
             exchange.reply.keep_alive()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from edge.money.path import MoneyPath
 from edge.money.records import Record, Status
 from edge.upstream.adapters import usable
 from edge.upstream.candidates import Candidate
-from edge.v1.billing import Ending, note_ending
+from edge.v1.billing import Ending, note_ending, note_progress
 from edge.v1.callers import Callers, find_model
 from edge.v1.conversation import converse
 from edge.v1.endpoints import Endpoint, Question
@@ -178,11 +179,12 @@ class Inference:
                 streamed=streamed,
                 sticky_key=sticky_key(model.sticky, asked.question.envelope),
             )
-            self._parts.money.open(hold, record)
+            exchange = Exchange(plan, reply=reply, hold=hold, record=record, ticket=ticket, started_s=started_s)
+            self._parts.money.open(hold, record, partial(note_progress, exchange))
         except BaseException:
             self._parts.money.release(hold)
             raise
-        return Exchange(plan, reply=reply, hold=hold, record=record, ticket=ticket, started_s=started_s)
+        return exchange
 
     async def _hold(self, asked: _Asked) -> Hold:
         money, caller = self._parts.money, asked.caller

@@ -1,6 +1,5 @@
 """Judges what an upstream sends with its 200: an answer, whole or piece by piece, or a failure in the place of one."""
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -124,4 +123,4 @@ def _take(exchange: Exchange, chunk: Chunk) -> None:
             reason = choice.finish_reason if choice.finish_reason in _KNOWN_REASONS else "other"
             exchange.record.finish_reason = exchange.record.finish_reason or reason
     if exchange.plan.streamed and exchange.first_token_s is None and exchange.counter.output_tokens:
-        exchange.first_token_s = asyncio.get_running_loop().time()
+        exchange.first_token_s = exchange.now_s()

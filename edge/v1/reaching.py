@@ -31,7 +31,7 @@ from edge.upstream.looks import Looks
 from edge.upstream.slots import MovedOn
 from edge.upstream.visits import Outcome, Retry, Visit, pause_s
 from edge.v1.billing import Ending
-from edge.v1.exchange import Cause, Exchange, Interrupted, Outgoing
+from edge.v1.exchange import Awaited, Cause, Exchange, Interrupted, Outgoing
 from edge.v1.judging import MAX_ANSWER_BYTES, judge_piece, judge_whole
 from edge.v1.sse import EventReader
 from kit import tracing
@@ -140,7 +140,7 @@ async def _try(exchange: Exchange, upstreams: Upstreams, candidate: Candidate, t
         reached = Reached(outgoing, visit, response, attempt)
         waits = any(one.model is not candidate.model for one in exchange.plan.candidates if one not in tried)
         reached.ending = await _hear(exchange, reached, head_waits=waits)
-        exchange.heard(asyncio.get_running_loop().time())
+        exchange.heard(exchange.now_s())
     except _Failed as failed:
         visit.leave(failed.outcome or Outcome.NEUTRAL, pause_s=failed.pause_s)
         raise
@@ -165,30 +165,25 @@ async def _ask(exchange: Exchange, outgoing: Outgoing, client: Client, visit: Vi
     if visit.span is not None:
         headers = {**headers, **visit.span.headers()}
     try:
-        # The timer that looks after all exchanges ends it: a model may have to be loaded first.
-        async with asyncio.timeout(None) as ends:
-            exchange.asked = (asyncio.get_running_loop().time(), ends)
-            response = await exchange.wait(
-                client.post(
-                    outgoing.target.url,
-                    headers=headers,
-                    body=outgoing.body,
-                    connect_timeout_s=route.connect_timeout_s,
-                    sent=exchange.note_forwarded,
-                )
-            )
-            exchange.asked = None
-            if visit.span is not None:
-                visit.span.note({"http.response.status_code": response.status})
-            if response.status == 200:
-                return response
-            raise await _refusal(exchange, outgoing, response)
+        response = await exchange.wait(
+            client.post(
+                outgoing.target.url,
+                headers=headers,
+                body=outgoing.body,
+                connect_timeout_s=route.connect_timeout_s,
+                sent=exchange.note_forwarded,
+            ),
+            awaited=Awaited.HEAD,
+        )
+        if visit.span is not None:
+            visit.span.note({"http.response.status_code": response.status})
+        if response.status == 200:
+            return response
+        raise await _refusal(exchange, outgoing, response)
     except TimeoutError:
         raise _Failed(upstream_timeout(), Outcome.FAILURE) from None
     except UpstreamError as error:
         raise _Failed(from_failure(error), Outcome.FAILURE) from error
-    finally:
-        exchange.asked = None
 
 
 async def _hear(exchange: Exchange, reached: Reached, *, head_waits: bool) -> Ending | None:
@@ -218,8 +213,7 @@ async def _hear(exchange: Exchange, reached: Reached, *, head_waits: bool) -> En
 
 async def _read(exchange: Exchange, reached: Reached) -> bytes:
     """The next piece of the answer. TimeoutError after too long a silence."""
-    async with asyncio.timeout(reached.outgoing.candidate.route.idle_timeout_s):
-        return await exchange.wait(reached.response.read())
+    return await exchange.wait(reached.response.read(), awaited=Awaited.PIECE)
 
 
 async def _begin_stream(exchange: Exchange, reached: Reached, *, head_waits: bool) -> Ending | None:

@@ -27,11 +27,28 @@ def rename(data: bytes, chunk: Chunk, public_name: str) -> bytes:
         return data
 
 
-def rename_event(event: Event, chunk: Chunk, public_name: str) -> bytes:
-    """The event with the public name in its data; its bytes as they came where nothing changes."""
-    if event.data is None:
-        return event.raw
-    renamed = rename(event.data, chunk, public_name)
-    if renamed is event.data:
-        return event.raw
-    return with_data(event, renamed.replace(b"\n", b" "))
+class EventRenamer:
+    """Renames the events of one stream, which for the most part give the model in the same bytes."""
+
+    __slots__ = ("_ours", "_public_name", "_theirs")
+
+    def __init__(self, public_name: str) -> None:
+        self._public_name = public_name
+        self._ours = b'"model":' + json.dumps(public_name).encode()
+        self._theirs = b""
+        """The name and value that were replaced last. Empty: nothing yet."""
+
+    def __call__(self, event: Event, chunk: Chunk) -> bytes:
+        """The event with the public name in its data; its bytes as they came where nothing changes."""
+        data = event.data
+        if data is None or chunk.model is None or chunk.model == self._public_name:
+            return event.raw
+        if self._theirs and data.count(b'"model"') == 1 and self._theirs in data:
+            renamed = data.replace(self._theirs, self._ours)
+        else:
+            renamed = rename(data, chunk, self._public_name)
+            if renamed is data:
+                return event.raw
+            given = _MODEL.search(data) if data.count(b'"model"') == 1 else None
+            self._theirs = given[0] if given else b""
+        return with_data(event, renamed if event.is_plain else renamed.replace(b"\n", b" "))

@@ -26,6 +26,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     data: bytes | None
     """None: it has no data, as a comment or an empty line."""
     name: str = ""
+    is_plain: bool = False
+    """Whether it is nothing but one line of data, as nearly all events are."""
 
     @property
     def is_silent(self) -> bool:
@@ -57,7 +59,7 @@ class EventReader:
     def feed(self, piece: bytes) -> list[Event]:
         """The events that `piece` completes. EventTooLong, also for those before it in the piece."""
         if self._between and _is_plain(piece) and len(piece) <= self._most_bytes:
-            return [Event(piece, piece[6:-2])]
+            return [Event(piece, piece[6:-2], is_plain=True)]
         if not self._begun:
             piece = self._begin(piece)
         if not piece:
@@ -127,13 +129,13 @@ class EventReader:
 
 
 def _is_plain(raw: bytes) -> bool:
-    """Whether it is a single line of data, as nearly all events are."""
+    """Whether it is one event of a single line of data."""
     return raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and raw.startswith(b"data: ") and b"\r" not in raw
 
 
 def _event(raw: bytes) -> Event:
     if _is_plain(raw):
-        return Event(raw, raw[6:-2])
+        return Event(raw, raw[6:-2], is_plain=True)
     usual = _USUAL.fullmatch(raw)
     if usual:
         name, said = usual.groups()
@@ -160,7 +162,7 @@ def _values(lines: bytes, field: bytes) -> list[bytes]:
 
 def with_data(event: Event, data: bytes) -> bytes:
     """The event's bytes with other data, which has no line breaks; its other lines stay as they are."""
-    if _is_plain(event.raw):
+    if event.is_plain:
         return data_event(data)
     lines: list[bytes] = []
     placed = False

@@ -57,6 +57,8 @@ class Script:
     tokens_per_chunk: int = 1
     padding_bytes: int = 0
     """Makes each event of a stream longer by so much, which is no text of the answer."""
+    pads_usage: bool = True
+    """Whether also the one of the usage."""
 
 
 @dataclass
@@ -325,7 +327,7 @@ class Answer:
 
     async def _event(self, data: dict[str, Any]) -> None:
         data.setdefault("object", "chat.completion.chunk")
-        if self.script.padding_bytes:
+        if self.script.padding_bytes and (self.script.pads_usage or "usage" not in data):
             data["padding"] = "x" * self.script.padding_bytes
         await self._piece(b"data: " + json.dumps(data).encode() + b"\n\n")
 

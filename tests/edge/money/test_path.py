@@ -172,6 +172,28 @@ async def test_what_fails_while_a_request_is_opened_leaves_nothing_of_it(world: 
     assert lease_of(path, account).held == 0
 
 
+async def test_a_record_is_brought_up_to_date_for_each_report_and_never_after_its_end(world: World) -> None:
+    account = world.account(100 * CENT)
+    async with world.running() as path:
+        made, other, said = record(account), record(account), 1
+
+        def refresh() -> None:
+            made.output_tokens = said
+
+        path.open(await hold(path, account, CENT), other)
+        held = await hold(path, account, 10 * CENT)
+        path.open(held, made, refresh)
+        await eventually(lambda: _is(_tokens(world, made) == 1))
+        said = 2
+        await eventually(lambda: _is(_tokens(world, made) == 2))
+        made.output_tokens = 5
+        await end(path, held, made, 4 * CENT)
+        said, other.output_tokens = 3, 9
+        await eventually(lambda: _is(_tokens(world, other) == 9))
+        assert made.output_tokens == 5
+        assert world.usage.finals[made.request_id].output_tokens == 5
+
+
 async def test_a_young_request_is_not_reported(world: World) -> None:
     async with world.running() as path:
         held = await hold(path, "a", 0)

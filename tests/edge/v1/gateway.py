@@ -5,7 +5,7 @@ import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -185,7 +185,7 @@ class Purse(MoneyPath):
     def free_nanos(self, account_id: str, api_key_id: str = "") -> int:
         return 0
 
-    def open(self, hold: Hold, record: Record) -> None:
+    def open(self, hold: Hold, record: Record, refresh: Callable[[], None] = lambda: None) -> None:
         assert record.status is Status.OPEN
         self.opened.append(record)
 

@@ -91,7 +91,7 @@ async def test_a_client_that_reads_again_has_lost_nothing(gateway: Gateway) -> N
 
 async def test_a_client_that_reads_the_end_late_gets_the_usage_too(gateway: Gateway) -> None:
     # The event with the finish reason holds it up, for longer than the usage is waited for.
-    script = {"tokens": 0, "padding_bytes": 12 * 1024 * 1024}
+    script = {"tokens": 0, "padding_bytes": 12 * 1024 * 1024, "pads_usage": False}
     async with deaf(gateway, script=script, stream_options={"include_usage": True}) as reader:
         await held_up(gateway)
         await asyncio.sleep(1)

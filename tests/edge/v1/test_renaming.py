@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.v1.answers import read_chunk
-from edge.v1.renaming import rename, rename_event
+from edge.v1.renaming import EventRenamer, rename
 from edge.v1.sse import EventReader
 
 PUBLIC = "privaterouter/fast"
@@ -45,10 +45,30 @@ def test_an_answer_without_a_model_stays_as_it_is() -> None:
     assert rename(data, read_chunk(data), PUBLIC) is data
 
 
+def test_events_are_renamed_whatever_came_before_them() -> None:
+    """The bytes of the name are remembered from one event to the next."""
+    rename_event = EventRenamer(PUBLIC)
+    said = [
+        b'{"model":"hidden","n":1}',
+        b'{"n":2,"model":"hidden"}',
+        b'{"model":"hidden:latest"}',
+        b'{"model": "hidden:latest"}',
+        b'{"model":"hidden:latest","content":"\\"model\\":\\"hidden:latest\\""}',
+        b'{"in":{"model":"hidden:latest"},"model":"hidden:latest"}',
+        b'{"in":{"model":"hidden:latest"}}',
+        b'{"model":"hidden:latest"}',
+    ]
+    for data in said:
+        (event,) = EventReader().feed(b"data: " + data + b"\n\n")
+        got = json.loads(rename_event(event, read_chunk(data)).removeprefix(b"data: "))
+        expected = json.loads(data)
+        assert got == (expected | {"model": PUBLIC} if "model" in expected else expected)
+
+
 def test_an_event_keeps_its_other_lines() -> None:
     (event,) = EventReader().feed(b'event: x\nid: 7\ndata: {"model": "hidden"}\n\n')
     assert event.data is not None
-    assert rename_event(event, read_chunk(event.data), PUBLIC) == (
+    assert EventRenamer(PUBLIC)(event, read_chunk(event.data)) == (
         b'event: x\nid: 7\ndata: {"model":"privaterouter/fast"}\n\n'
     )
 
@@ -56,7 +76,7 @@ def test_an_event_keeps_its_other_lines() -> None:
 def test_the_name_is_changed_in_the_data_and_not_where_it_looks_like_it() -> None:
     (event,) = EventReader().feed(b': {"model": "hidden"}\ndata: {"model": "hidden"}\n\n')
     assert event.data is not None
-    assert rename_event(event, read_chunk(event.data), PUBLIC) == (
+    assert EventRenamer(PUBLIC)(event, read_chunk(event.data)) == (
         b': {"model": "hidden"}\ndata: {"model":"privaterouter/fast"}\n\n'
     )
 
@@ -66,7 +86,7 @@ def test_an_event_of_several_data_lines_becomes_one_and_keeps_the_others(end: by
     lines = [b"event: x", b'data: {"model":', b"id: 7", b'data: "hidden"}', b"", b""]
     (event,) = EventReader().feed(end.join(lines))
     assert event.data is not None
-    got = rename_event(event, read_chunk(event.data), PUBLIC)
+    got = EventRenamer(PUBLIC)(event, read_chunk(event.data))
     name, data, number, *rest = got.split(end)
     assert (name, number, rest) == (b"event: x", b"id: 7", [b"", b""])
     assert json.loads(data.removeprefix(b"data: ")) == {"model": PUBLIC}

@@ -104,7 +104,8 @@ def test_odd_streams_are_read_by_the_standard(stream: bytes, expected: list[tupl
 @pytest.mark.parametrize("end", [b"\n\n", b"\r\r", b"\r\n\r", b"\n\r", b"\r\n\n"])
 def test_an_event_is_there_with_the_first_byte_that_ends_it(end: bytes) -> None:
     reader = EventReader()
-    assert [reader.feed(b"data: 1" + end[:-1]), reader.feed(end[-1:])] == [[], [Event(b"data: 1" + end, b"1")]]
+    event = Event(b"data: 1" + end, b"1", is_plain=end == b"\n\n")
+    assert [reader.feed(b"data: 1" + end[:-1]), reader.feed(end[-1:])] == [[], [event]]
 
 
 def test_fields_that_are_not_data_stay_in_the_bytes_of_their_event() -> None:
@@ -118,7 +119,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_event() -> None:
     assert [reader.feed(piece) for piece in pieces] == [
         [],
         [],
-        [Event(b"data: 1\n\n", b"1")],
+        [Event(b"data: 1\n\n", b"1", is_plain=True)],
         [Event(BOM + b"\n\n", None)],
     ]
 
@@ -174,7 +175,7 @@ def test_an_event_just_within_its_bound_is_one() -> None:
     raw = b"data: " + b"x" * (BOUND - 8) + b"\n\n"
     for cut in (0, 1, 50_000, BOUND - 1):
         reader = EventReader(most_bytes=BOUND)
-        assert reader.feed(raw[:cut]) + reader.feed(raw[cut:]) == [Event(raw, raw[6:-2])]
+        assert reader.feed(raw[:cut]) + reader.feed(raw[cut:]) == [Event(raw, raw[6:-2], is_plain=True)]
 
 
 @pytest.mark.parametrize("line", [b"x" * 4096, b":" + b"x" * 4094 + b"\n", b":\r" * 2048])
