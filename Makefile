@@ -110,7 +110,7 @@ bench: .venv/.ready-dev ## This gateway and others side by side on one core each
 	@exec $(BIN)/python -m bench.peers
 
 .PHONY: bench-full
-bench-full: .venv/.ready-dev ## The same with everything against everybody, longer and more often; takes about 45 minutes
+bench-full: .venv/.ready-dev ## The same with everything against everybody, longer and more often; takes about half an hour
 	@exec $(BIN)/python -m bench.peers --full
 
 .PHONY: bench-compare

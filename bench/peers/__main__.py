@@ -14,7 +14,11 @@ from pathlib import Path
 
 from bench.peers import gateways, native, ours, processes, report, results, starting, upstream, workloads
 from bench.peers.contestants import Contestant
+from bench.peers.installs import CannotInstall
+from bench.peers.load import WrongAnswer
 from bench.peers.measure import Bench
+from bench.peers.native import CannotCompile
+from bench.peers.ours import BooksDiffer
 from bench.peers.results import Machine, Results
 
 ROOT = Path(__file__).parents[2]
@@ -22,9 +26,9 @@ STREAMS_OPEN = {"quick": 300, "full": 1000}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit status 0 where everything was right, whatever the figures are."""
+    """Exit status 0 where everything was right, whatever the figures are; 1 where an answer or a bill was wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--full", action="store_true", help="everything, longer; about half an hour")
+    parser.add_argument("--full", action="store_true", help="everything against everybody, longer; about half an hour")
     parser.add_argument("--only", nargs="+", metavar="NAME", help="only these workloads")
     parser.add_argument(
         "--against", nargs="*", metavar="NAME", choices=list(gateways.PLANS), help="only these gateways"
@@ -37,18 +41,21 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = [work for work in workloads.chosen(full=asked.full) if not asked.only or work.name in asked.only]
     data = Path(os.environ.get("PRIVATEROUTER_HOME") or ROOT / ".local") / "bench"
     names = list(gateways.PLANS) if asked.against is None else asked.against
-    begun_s = time.monotonic()
-    found = measure(chosen, names=names, data=data, size="full" if asked.full else "quick")
-    found.took_s = time.monotonic() - begun_s
-    file = asked.out or data / "results" / f"{found.when.replace(':', '')}-{found.size}.json"
-    results.write(found, file)
+    size = "full" if asked.full else "quick"
+    file = asked.out or data / "results" / f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}-{size}.json"
+    try:
+        found = measure(chosen, names=names, data=data, size=size, file=file)
+    except (BooksDiffer, CannotCompile, CannotInstall, WrongAnswer) as error:
+        print(f"Stopped: {error}", file=sys.stderr)
+        return 1
     print(report.table(found))
-    print(f"\n{report.goals(found)}\n\nTook {found.took_s:.0f} s. The figures: {file}")
+    print(f"\n{report.goals(found)}\n\n{report.books(found)}\nTook {found.took_s:.0f} s. The figures: {file}")
     return 0
 
 
-def measure(chosen: list[workloads.Workload], *, names: list[str], data: Path, size: str) -> Results:
-    """Start everything, run it all, stop everything."""
+def measure(chosen: list[workloads.Workload], *, names: list[str], data: Path, size: str, file: Path) -> Results:
+    """Start everything, run it all, stop everything; the file is written anew after each workload."""
+    begun_s = time.monotonic()
     data.mkdir(parents=True, exist_ok=True)
     programs = native.build(data)
     gateway_core, load_core = processes.cores()
@@ -80,7 +87,9 @@ def measure(chosen: list[workloads.Workload], *, names: list[str], data: Path, s
         bench.memory(streams=STREAMS_OPEN[size])
         for workload in chosen:
             bench.run(workload)
-        found.machine = _machine(before=found.machine.load_before)
+            found.machine = _machine(before=found.machine.load_before)
+            found.took_s = time.monotonic() - begun_s
+            results.write(found, file)
     return found
 
 
@@ -90,7 +99,7 @@ def _machine(*, before: float | None = None) -> Machine:
         processor=_processor(),
         cores=os.cpu_count() or 0,
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-        system=f"{platform.system()} {platform.release()}",
+        system=f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         python=platform.python_version(),
         load_before=load if before is None else before,
         load_after=load,

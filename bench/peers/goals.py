@@ -160,7 +160,7 @@ GOALS: Final[tuple[Goal, ...]] = (
     _memory("memory of an open stream", 20, "KB", _per_stream),
     _memory("memory of the idle edge", 150, "MB", _idle),
     Goal(
-        work="1,000 streams, an event each 10 ms: p99 gap",
+        work="1,000 streams, an event each 100 ms: p99 gap",
         against="Envoy",
         wanted=3,
         at_least=False,

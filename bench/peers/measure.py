@@ -90,7 +90,7 @@ class Bench:
             time.sleep(SETTLE_S)
             first = (name, workload.stream) not in self.warm
             self.warm.add((name, workload.stream))
-            warmup_s = FIRST_WARMUP_S if first else WARMUP_S
+            warmup_s = workload.spread_s + (FIRST_WARMUP_S if first else WARMUP_S)
             order = self._order(workload, contestant, rate=rate, seconds=workload.seconds, warmup_s=warmup_s)
             spent: list[tuple[float, float]] = []
 
@@ -135,7 +135,7 @@ class Bench:
             status=workload.status,
             contains=workload.contains,
             rate=rate,
-            spread_us=(workload.pace_ms or 10) * 1000,
+            spread_us=500_000 if once else round(workload.spread_s * 1e6),
             once=once,
         )
 

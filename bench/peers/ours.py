@@ -109,7 +109,8 @@ def running(upstream: Upstream, *, gateway_core: int, other_core: int) -> Iterat
         unlimited = ("--rpm", "1000000", "--tpm", "0", "--max-in-flight", "0")
         stack.command("admin", "set-plan-limits", "--plan", "team", *unlimited).check_returncode()
         payer, poor = (entered.enter_context(customer(stack)) for _ in range(2))
-        payer.move_to("team")
+        for someone in (payer, poor):
+            someone.move_to("team")
         payer.set_balance(10**15)
         poor.set_balance(0)
 

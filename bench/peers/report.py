@@ -1,12 +1,15 @@
 """A run as tables and as a plot: `python -m bench.peers.report FILE` writes them into docs/performance.md."""
 
+import statistics
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.peers import plot, results
 from bench.peers.goals import GOALS, Found, Goal
+from bench.peers.ours import NAME as OURS
 from bench.peers.results import NotMeasured, Results
+from bench.peers.workloads import EVERYBODY
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "performance.md"
@@ -19,6 +22,7 @@ COLUMNS = (
     ("Events/s", "chunks_per_s", ",.0f"),
     ("CPU of the gateway, µs a request", "cpu_us_per_request", ",.1f"),
     ("µs an event", "cpu_us_per_chunk", ",.2f"),
+    ("Beside it, µs a request", "helpers_us_per_request", ",.1f"),
     ("Its core", "core_share", ".0%"),
     ("Answer p50, ms", "latency_us.p50", ",.2f"),
     ("p99, ms", "latency_us.p99", ",.2f"),
@@ -37,7 +41,9 @@ def table(run: Results) -> str:
     for workload, contestants in run.rounds.items():
         streams = any(one.gap_us for rounds in contestants.values() for one in rounds)
         columns = [column for column in COLUMNS if streams or column[1] not in OF_STREAMS]
-        rows = [[who, *(_cell(run, workload, who, column) for column in columns)] for who in contestants]
+        rows = [
+            [who, *(_cell(run, workload, who, column) for column in columns)] for who in EVERYBODY if who in contestants
+        ]
         rows += [[who, f"failed: {why[:160]}"] for who, why in run.failures.get(workload, {}).items()]
         parts.append(f"**{run.titles[workload]}**\n\n{_markdown(['', *(name for name, _, _ in columns)], rows)}")
     return "\n\n".join(parts)
@@ -100,6 +106,17 @@ def _markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
 
 
+def books(run: Results) -> str:
+    """That the bill was right, and how soon."""
+    settled = [one.settled_s for work in run.rounds.values() for one in work.get(OURS, []) if one.settled_s is not None]
+    if not settled:
+        return "We took no part, and there was no bill to compare."
+    return (
+        f"Our ledger equalled the upstream's tally after each of {len(settled)} rounds, "
+        f"{statistics.median(settled):.2f} s after the last answer (at most {max(settled):.2f} s)."
+    )
+
+
 def section(run: Results) -> str:
     """What stands between the marks of the page."""
     machine = run.machine
@@ -115,6 +132,8 @@ Measured on {run.when[:10]} at {run.commit} by `{command}` in {run.took_s / 60:.
 ![Requests a second, and CPU time for each, of every gateway](images/performance.svg)
 
 {goals(run)}
+
+{books(run)}
 
 {table(run)}
 

@@ -34,6 +34,11 @@ class Workload:
     status: int = 200
     contains: str = ""
 
+    @property
+    def spread_s(self) -> float:
+        """The time in which connections begin: paced streams must not all begin, go on and end at the same moment."""
+        return self.tokens * self.pace_ms / 1000 or 0.01
+
     def body(self, model: str) -> bytes:
         """A request's body for a contestant's model."""
         prompt = f"{NONCE} Say something."
@@ -121,8 +126,10 @@ def _full() -> tuple[Workload, ...]:
     crowd = replace(
         paced,
         name="streams_crowd",
-        title="1,000 streams, an event each 10 ms",
+        title="1,000 streams, an event each 100 ms",
         who=(DIRECT, OURS, "Envoy"),
         connections=1000,
+        tokens=20,
+        pace_ms=100,
     )
     return (*everybody, crowd)

@@ -173,6 +173,13 @@ def test_the_table_tells_goals_and_spreads() -> None:
     assert f"| {OURS} | 1,000 (900 to 1,200) | 1,000.0 |" in report.table(a_run())
 
 
+def test_the_report_says_how_soon_the_books_were_right() -> None:
+    run = a_run()
+    assert "no bill" in report.books(run)
+    run.add("chat", OURS, msgspec.structs.replace(ROUND, settled_s=0.25))
+    assert "each of 1 rounds, 0.25 s after the last answer (at most 0.25 s)" in report.books(run)
+
+
 def test_the_page_keeps_what_stands_around_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page, picture = tmp_path / "page.md", tmp_path / "picture.svg"
     page.write_text(f"Before\n{report.BEGIN}\nold\n{report.END}\nAfter\n")
