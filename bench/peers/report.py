@@ -2,6 +2,7 @@
 
 import statistics
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -123,11 +124,15 @@ def section(run: Results) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     left_out = "".join(f"\n\n{name} took no part: {why}" for name, why in run.left_out.items())
     command = "make bench-full" if run.size == "full" else "make bench"
+    measured = (
+        f"Measured on {run.when[:10]} at {run.commit} by `{command}` in {run.took_s / 60:.0f} minutes, on "
+        f"{machine.processor} with {machine.cores} cores and {machine.memory_gb:.0f} GB, {machine.system}, Python "
+        f"{machine.python}. The load average was {machine.load_before:.1f} before and {machine.load_after:.1f} after. "
+        f"Versions: {versions}."
+    )
     return f"""{BEGIN}
 
-Measured on {run.when[:10]} at {run.commit} by `{command}` in {run.took_s / 60:.0f} minutes, on {machine.processor} with
-{machine.cores} cores and {machine.memory_gb:.0f} GB, {machine.system}, Python {machine.python}. The load average was
-{machine.load_before:.1f} before and {machine.load_after:.1f} after. Versions: {versions}.{left_out}
+{textwrap.fill(measured, 118, break_on_hyphens=False)}{left_out}
 
 ![Requests a second, and CPU time for each, of every gateway](images/performance.svg)
 
