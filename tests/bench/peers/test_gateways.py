@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.peers import gateways, installs, processes
+from bench.peers import gateways, installs, processes, starting
 from bench.peers.gateways import Place
 from bench.peers.workloads import DIRECT, EVERYBODY
+from deploy.local.process import Child
+from tests.support.stack import until
 
 PYTHON = ("envoy", "ferrogw", "sglang-router", "tensorzero", "vllm-router", "zig")
 
@@ -73,3 +75,13 @@ def test_processes_are_found_measured_and_pinned() -> None:
         finally:
             for pid in reversed(processes.tree(process.pid)):
                 os.kill(pid, 9)
+
+
+def test_a_gateway_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    start = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    child = Child("a gateway", [sys.executable, "-c", start], log=tmp_path / "log")
+    child.wait_until(lambda: len(processes.tree(child.pid)) == 2, within_s=20)
+    _, started = processes.tree(child.pid)
+    starting._stop(child)
+    assert child.exit_code() is not None
+    until(lambda: not processes.command_of(started))
