@@ -4,6 +4,7 @@ import argparse
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     if not sys.platform.startswith("linux") or not shutil.which("taskset"):
         print("The benchmark needs Linux, and taskset of util-linux.", file=sys.stderr)
         return 2
+    # So that what was started is stopped then, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     chosen = [work for work in workloads.chosen(full=asked.full) if not asked.only or work.name in asked.only]
     data = Path(os.environ.get("PRIVATEROUTER_HOME") or ROOT / ".local") / "bench"
     names = list(gateways.PLANS) if asked.against is None else asked.against

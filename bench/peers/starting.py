@@ -49,6 +49,8 @@ def started(
                     log=place.directory / "log",
                     environment=gateways.variables_of(plan),
                     directory=place.directory,
+                    # One that is held still takes no other signal; none of them has anything to lose.
+                    stop_signal=signal.SIGKILL,
                 )
             except (CannotInstall, OSError, StackError) as error:
                 left_out[name] = str(error)
