@@ -67,6 +67,10 @@ class _AiohttpResponse:
         else:
             self._response.close()
 
+    def finish(self) -> None:
+        # Nobody tells when the end comes, so what has not come yet closes the connection.
+        self.release()
+
     def abort(self) -> None:
         self._response.close()
 

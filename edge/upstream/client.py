@@ -65,7 +65,14 @@ class Response(Protocol):
     def release(self) -> None:
         """The body was read to its end: the connection may serve another request. Else the same as abort.
 
-        Only the first call counts, of either.
+        Only the first call counts, of this and the others.
+        """
+        ...
+
+    def finish(self) -> None:
+        """The answer itself has said that it is over, as `[DONE]` does: all that may come is the end of the body.
+
+        The connection may serve another request when that has come; it gets a moment for it.
         """
         ...
 

@@ -41,6 +41,7 @@ class Connection(asyncio.Protocol):
         "_transport",
         "_waiting_bytes",
         "headers",
+        "heard",
         "idle_since_s",
         "is_open",
         "status",
@@ -57,6 +58,8 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._news: asyncio.Future[None] | None = None
         """Done when something has come for whoever waits for it."""
+        self.heard: Callable[[], None] | None = None
+        """Called when something has come, be it the end."""
         self.idle_since_s = 0.0
 
         self.status = 0
@@ -87,6 +90,11 @@ class Connection(asyncio.Protocol):
             and not self._transport.is_closing()
             and self._transport.get_write_buffer_size() == 0
         )
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing of the answer is missing but its end, as far as can be known."""
+        return self.is_open and not self._is_complete and not self._pieces
 
     @property
     def is_good(self) -> bool:
@@ -146,6 +154,8 @@ class Connection(asyncio.Protocol):
             self._error = error
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
+        if self.heard is not None:
+            self.heard()
 
     # What the loop calls.
 
@@ -179,6 +189,8 @@ class Connection(asyncio.Protocol):
         elif self._waiting_bytes > READ_BUFFER_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
+        if self.heard is not None:
+            self.heard()
 
     def eof_received(self) -> None:
         """The upstream will say no more; the loop closes the connection then."""

@@ -15,19 +15,21 @@ from edge.upstream.sites import Site, Tls, split
 
 _SWEEP_S: Final = 1.0
 _MAX_URLS: Final = 1024
+_END_S: Final = 1.0
+"""How long the end of a body is awaited that has nothing more to say."""
 
 
 class Answer:
     """A Response on one of the pool's connections, which it gives back."""
 
-    __slots__ = ("_connection", "_headers", "_leave", "_site", "status")
+    __slots__ = ("_connection", "_headers", "_pool", "_site", "status")
 
-    def __init__(self, connection: Connection, site: Site, leave: Callable[[Site, Connection], None]) -> None:
+    def __init__(self, connection: Connection, site: Site, pool: "Pool") -> None:
         self.status = connection.status
         self._headers = connection.headers
         self._connection: Connection | None = connection
         self._site = site
-        self._leave = leave
+        self._pool = pool
 
     def header(self, name: str) -> str:
         """As Response says."""
@@ -43,7 +45,13 @@ class Answer:
         """As Response says."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._leave(self._site, connection)
+            self._pool.take_back(self._site, connection)
+
+    def finish(self) -> None:
+        """As Response says."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._pool.take_back_at_end(self._site, connection)
 
     def abort(self) -> None:
         """As Response says."""
@@ -96,7 +104,7 @@ class Pool:
             connection.abort()
             self._end_turn()
             raise
-        return Answer(connection, site, self._leave)
+        return Answer(connection, site, self)
 
     async def close(self) -> None:
         """As Client says."""
@@ -131,9 +139,28 @@ class Pool:
             raise Unreachable("the connection was closed at once")
         return connection
 
-    def _leave(self, site: Site, connection: Connection) -> None:
-        """Takes back a connection after an answer."""
+    def take_back(self, site: Site, connection: Connection) -> None:
+        """Keeps or closes a connection after an answer."""
         self._end_turn()
+        self._keep(site, connection)
+
+    def take_back_at_end(self, site: Site, connection: Connection) -> None:
+        """Keeps a connection when the end of the body comes in time, else closes it."""
+        self._end_turn()
+        if not connection.is_ending:
+            self._keep(site, connection)
+            return
+        too_late = self._loop.call_later(_END_S, connection.abort)
+
+        def heard() -> None:
+            if not connection.is_ending:
+                connection.heard = None
+                too_late.cancel()
+                self._keep(site, connection)
+
+        connection.heard = heard
+
+    def _keep(self, site: Site, connection: Connection) -> None:
         if connection.is_free and len(self._open) <= self._max_connections and not self._is_closed:
             site.keep(connection, self._loop.time())
             if self._sweeping is None:

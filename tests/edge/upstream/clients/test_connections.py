@@ -105,6 +105,49 @@ async def test_an_answer_that_is_given_back_in_the_middle_closes_the_connection(
         response.abort()
 
 
+async def finished(client: Client, server: RawServer) -> None:
+    """Reads an answer up to where it says that it is over."""
+    response = await ask(client, server.url())
+    assert await response.read() == b"ab"
+    response.finish()
+    response.finish()
+    response.release()
+
+
+async def test_a_connection_whose_answer_ends_soon_after_it_is_over_is_kept(client: Client, kind: ClientKind) -> None:
+    async def late(server: RawServer, talk: Talk) -> None:
+        while True:
+            server.asked.append(await talk.request())
+            await talk.say(STREAM + b"2\r\nab\r\n")
+            await asyncio.sleep(0.02)
+            await talk.say(b"0\r\n\r\n")
+
+    async def is_over() -> bool:
+        return connections("idle") == 1 if kind is ClientKind.POOL else server.open == 0
+
+    async with raw_server(late) as server:
+        for _ in range(3):
+            await finished(client, server)
+            await eventually(is_over, what="the connection to be kept or closed")
+        assert server.connections == (1 if kind is ClientKind.POOL else 3)
+        await client.close()
+
+
+@pytest.mark.parametrize("rest", [b"1", b"2\r\ncd\r\n", b"nonsense\r\n", CLOSE])
+async def test_a_connection_whose_answer_is_not_over_after_all_is_closed(client: Client, rest: bytes) -> None:
+    async def wrong(server: RawServer, talk: Talk) -> None:
+        server.asked.append(await talk.request())
+        await talk.say(STREAM + b"2\r\nab\r\n")
+        await asyncio.sleep(0.02)
+        await talk.say(rest)
+        await talk.reader.read()
+
+    async with raw_server(wrong) as server:
+        await finished(client, server)
+        await closed(server, within_s=2)
+        assert (connections("used"), connections("idle")) == (0, 0)
+
+
 async def test_an_answer_given_back_twice_does_not_touch_the_next(client: Client) -> None:
     async with raw_server(answers(OK, STREAM + b"2\r\nab\r\n")) as server:
         first = await ask(client, server.url())
