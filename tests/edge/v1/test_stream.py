@@ -65,7 +65,7 @@ async def test_a_stream_leaves_its_connection_to_the_next(gateway: Gateway) -> N
         return idle == 1 or CLIENT is ClientKind.AIOHTTP
 
     for _ in range(2):
-        async with gateway.post(stream=True, script={"tokens": 1}) as response:
+        async with gateway.post(stream=True, script={"tokens": 1, "before_end_s": 0.1}) as response:
             await events(response)
         await eventually(is_kept, what="the connection to be kept")
 
