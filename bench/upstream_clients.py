@@ -1,6 +1,6 @@
 """What the two clients of upstreams cost: CPU of a request and of a chunk, side by side in one run.
 
-`python -m bench.upstream_clients` measures, and starts itself again as the server, so that only the client's own CPU
+`make bench-upstream` measures; the program starts itself again as the server, so that only the client's own CPU
 is counted. A request is small and its answer a kilobyte; a chunk is one event of a paced stream, read by itself.
 """
 

@@ -1,6 +1,6 @@
 """Our own Client: kept connections to upstreams by HTTP/1.1, over asyncio's transports and httptools' parser.
 
-A request costs a fifth of what it does with aiohttp (docs/decisions/0021-an-upstream-pool-of-our-own.md). Nothing is
+A request costs a quarter of what it does with aiohttp (docs/decisions/0021-an-upstream-pool-of-our-own.md). Nothing is
 sent twice: a request that broke is for the caller to repeat, who knows whether that is safe.
 """
 
