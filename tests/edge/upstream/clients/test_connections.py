@@ -1,6 +1,8 @@
 """Which connection a request gets, what becomes of it afterwards, and who waits for whom."""
 
 import asyncio
+import socket
+import time
 from collections.abc import Callable
 
 import pytest
@@ -168,6 +170,28 @@ async def test_a_connection_that_the_server_has_closed_is_not_used(client: Clien
             assert await told(client, server.url()) == Told(200, "", b"ok")
             await closed(server)
         assert server.connections == 5
+
+
+async def test_a_connection_that_closed_while_the_loop_was_busy_is_not_used() -> None:
+    """The pool asks the system; with aiohttp such a request is broken."""
+    client = make_client(ClientKind.POOL)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(5)
+
+        def answer_one() -> socket.socket:
+            connection, _ = listening.accept()
+            while not connection.recv(65536).endswith(b"{}"):
+                pass
+            connection.sendall(OK)
+            return connection
+
+        for _ in range(3):
+            serving = asyncio.get_running_loop().run_in_executor(None, answer_one)
+            assert await told(client, f"http://127.0.0.1:{listening.getsockname()[1]}/") == Told(200, "", b"ok")
+            connection = await serving
+            time.sleep(0.005)
+            connection.close()
+    await client.close()
 
 
 async def test_idle_connections_are_closed_in_time(kind: ClientKind, monkeypatch: pytest.MonkeyPatch) -> None:
