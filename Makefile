@@ -128,6 +128,10 @@ RUN ?=
 bench-lag: .venv/.ready-dev ## How long after a request its usage row and its debit can be seen
 	@exec $(BIN)/python -m bench.lag
 
+.PHONY: bench-upstream
+bench-upstream: .venv/.ready-dev ## What a request and a chunk cost with our own pool of upstream connections and with aiohttp
+	@exec $(BIN)/python -m bench.upstream_clients
+
 .PHONY: bench-reads
 bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
 	@exec $(BIN)/python -m bench.reads

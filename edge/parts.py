@@ -26,7 +26,7 @@ from edge.lookup.meters import LookupMeters
 from edge.money.path import MoneyPath
 from edge.settings import EdgeSettings
 from edge.tasks import Tasks
-from edge.upstream.client import AiohttpClient
+from edge.upstream.clients import make_client
 from edge.upstream.fleet import Fleet
 from edge.upstream.getter import Getter
 from edge.upstream.looks import Looks
@@ -81,7 +81,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.push_async_callback(bus.close)
         buckets = Buckets(settings.redis_url)
         stack.push_async_callback(buckets.close)
-        upstream = AiohttpClient()
+        upstream = make_client(settings.upstream_client)
         stack.push_async_callback(upstream.close)
         money = MoneyPath(
             clients.billing,

@@ -6,6 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from edge.money.pace import Pace
+from edge.upstream.client import ClientKind
 from kit.settings import LogLevel, Secret
 from kit.tls import TlsDir
 from kit.tracing import TracingSettings
@@ -66,6 +67,8 @@ class EdgeSettings(TracingSettings):
     """How long idle connections are kept: longer than a load balancer does, so that it closes them first."""
     trusted_proxies: str = ""
     """Addresses, separated by commas, whose `X-Forwarded-For` and `-Proto` are believed. Empty: none."""
+    upstream_client: ClientKind = ClientKind.POOL
+    """Who makes the connections to upstreams."""
     signups_per_hour: int = Field(default=60, ge=1)
     """Sign-ups from one address in an hour."""
     log_level: LogLevel = "info"

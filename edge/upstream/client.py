@@ -1,26 +1,37 @@
-"""The connection to upstreams, behind an interface small enough to be replaced.
+"""What the money path asks of a connection to upstreams, whoever makes it; `clients.py` chooses who does.
 
 UpstreamError
 ├── Unreachable     no connection: nothing was sent, so nothing can have run
 └── Broken          the connection broke, or what came was no HTTP
 """
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
-from typing import Protocol
+import enum
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Final, Never, Protocol
 
-import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 from prometheus_client import Gauge
 
-# Shorter than the five seconds after which uvicorn and cpp-httplib close an idle connection: one that the server is
-# just closing would fail the request that is sent on it.
-KEEP_ALIVE_S = 4.0
-MAX_CONNECTIONS = 4096
-READ_BUFFER_BYTES = 64 * 1024
+KEEP_ALIVE_S: Final = 4.0
+"""Shorter than the five seconds after which uvicorn and cpp-httplib close an idle connection: one that the server is
+just closing would fail the request that is sent on it."""
+MAX_CONNECTIONS: Final = 4096
+"""In use at a time, over all upstreams; who comes then waits for one."""
+READ_BUFFER_BYTES: Final = 64 * 1024
+"""Beyond this much that nobody has read yet, the upstream has to wait."""
+DNS_S: Final = 10
+"""How long an address is remembered."""
 
 _connections = Gauge("edge_upstream_connections", "Connections to upstreams, of all of them together.", ["state"])
 _most = Gauge("edge_upstream_max_connections", "Most connections to upstreams that there may be.")
+
+
+class ClientKind(enum.StrEnum):
+    """Who makes the connections to upstreams."""
+
+    POOL = enum.auto()
+    """Our own pool, `pool.py`."""
+    AIOHTTP = enum.auto()
+    """The library, at several times the cost of a request."""
 
 
 class UpstreamError(Exception):
@@ -47,12 +58,22 @@ class Response(Protocol):
         """A header's value, empty where there is none."""
         ...
 
-    async def read(self) -> bytes:
+    def read(self) -> Coroutine[object, Never, bytes]:
         """The next piece of the body as it arrived; empty at its end. Raises Broken."""
         ...
 
     def release(self) -> None:
-        """The body was read to its end: the connection may serve another request. Else the same as abort."""
+        """The body was read to its end: the connection may serve another request. Else the same as abort.
+
+        Only the first call counts, of this and the others.
+        """
+        ...
+
+    def finish(self) -> None:
+        """The answer itself has said that it is over, as `[DONE]` does: all that may come is the end of the body.
+
+        The connection may serve another request when that has come; it gets a moment for it.
+        """
         ...
 
     def abort(self) -> None:
@@ -79,104 +100,12 @@ class Client(Protocol):
         ...
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Closes all connections, those in use too."""
         ...
 
 
-class _Body(aiohttp.BytesPayload):
-    """A body that tells when it goes out, together with its headers."""
-
-    def __init__(self, body: bytes, sent: Callable[[], None]) -> None:
-        # Given a large body, the constructor warns of a long write; the transport takes what it can and keeps the rest.
-        super().__init__(b"")
-        self._value = body
-        self._size = len(body)
-        self._sent = sent
-
-    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
-        self._sent()
-        await super().write_with_length(writer, content_length)
-
-
-@lru_cache(maxsize=256)
-def _timeout(connect_s: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect_s)
-
-
-class _AiohttpResponse:
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-        self.status = response.status
-
-    def header(self, name: str) -> str:
-        return self._response.headers.get(name, "")
-
-    async def read(self) -> bytes:
-        try:
-            return await self._response.content.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            raise Broken(_told(error)) from error
-
-    def release(self) -> None:
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
-
-    def abort(self) -> None:
-        self._response.close()
-
-
-def _told(error: Exception) -> str:
-    """What is noted of a connection that broke: of a parser's complaint not the text, since it quotes what came."""
-    name = type(error).__name__
-    return f"{name}: {error}" if isinstance(error, OSError | aiohttp.ServerDisconnectedError) else name
-
-
-class AiohttpClient:
-    """A pool of connections by aiohttp. Made inside the running loop."""
-
-    def __init__(self) -> None:
-        connector = aiohttp.TCPConnector(limit=MAX_CONNECTIONS, keepalive_timeout=KEEP_ALIVE_S, ttl_dns_cache=10)
-        # Asked by the thread that serves the metrics; aiohttp tells nobody.
-        _connections.labels("used").set_function(lambda: len(connector._acquired))  # noqa: SLF001
-        _connections.labels("idle").set_function(
-            lambda: sum(len(idle) for idle in tuple(connector._conns.values()))  # noqa: SLF001
-        )
-        _most.set(MAX_CONNECTIONS)
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=aiohttp.ClientTimeout(total=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=("User-Agent", "Accept"),
-            read_bufsize=READ_BUFFER_BYTES,
-            auto_decompress=False,
-        )
-
-    async def post(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        connect_timeout_s: float,
-        sent: Callable[[], None],
-    ) -> Response:
-        """As Client says."""
-        try:
-            response = await self._session.post(
-                url,
-                data=_Body(body, sent),
-                headers=headers,
-                allow_redirects=False,
-                timeout=_timeout(connect_timeout_s),
-            )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise Broken(_told(error)) from error
-        return _AiohttpResponse(response)
-
-    async def close(self) -> None:
-        """As Client says."""
-        await self._session.close()
+def show_connections(*, used: Callable[[], float], idle: Callable[[], float]) -> None:
+    """Has the metrics say what these return, in the thread that serves them."""
+    _connections.labels("used").set_function(used)
+    _connections.labels("idle").set_function(idle)
+    _most.set(MAX_CONNECTIONS)

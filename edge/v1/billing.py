@@ -27,6 +27,8 @@ class Ending:
     status: Status
     last: bytes = b""
     error: EdgeError | None = None
+    said: bool = False
+    """Whether the upstream itself said in the stream that it is over."""
 
 
 def price_of(usage: Usage, price: Price) -> int:

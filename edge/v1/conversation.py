@@ -20,6 +20,8 @@ async def converse(exchange: Exchange, upstreams: Upstreams, *, usage_wait_s: fl
         outcome = Outcome.NEUTRAL
         try:
             ending = await _deliver(exchange, reached, usage_wait_s)
+            if ending.said:
+                reached.response.finish()
             outcome = Outcome.FAILURE if ending.status is Status.ERROR else Outcome.SUCCESS
         except UpstreamError as error:
             outcome, ending = Outcome.FAILURE, Ending(Status.ERROR, error=from_failure(error))

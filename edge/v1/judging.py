@@ -109,7 +109,7 @@ def _done(exchange: Exchange) -> Ending:
     """The end that the upstream has named; without an answer before it that is a failure, as for a whole answer."""
     if not exchange.finished and not exchange.counter.output_tokens:
         raise upstream_failed("The model's server sent an answer without choices.")
-    return Ending(Status.SUCCESS)
+    return Ending(Status.SUCCESS, said=True)
 
 
 def _take(exchange: Exchange, chunk: Chunk) -> None:

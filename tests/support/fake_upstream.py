@@ -46,6 +46,8 @@ class Script:
     headers: dict[str, str] = field(default_factory=dict)
     before_headers_s: float = 0
     before_token_s: float = 0
+    before_end_s: float = 0
+    """Between what a stream says last and the end of its body."""
     hang_after_tokens: int | None = None
     cut_after_bytes: int | None = None
     """Closes the connection after so many bytes of the body."""
@@ -369,6 +371,7 @@ class Answer:
             raise Cut
 
     async def _end(self) -> None:
+        await asyncio.sleep(self.script.before_end_s)
         self.writer.write(b"0\r\n\r\n")
         await self.writer.drain()
 

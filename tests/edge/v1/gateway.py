@@ -28,7 +28,8 @@ from edge.lookup.catalogue import Catalogue, Model, Plan, Price, Route, Snapshot
 from edge.money.holds import Hold
 from edge.money.path import MoneyPath
 from edge.money.records import Record, Status
-from edge.upstream.client import AiohttpClient
+from edge.upstream.client import ClientKind
+from edge.upstream.clients import make_client
 from edge.upstream.fleet import Fleet
 from edge.upstream.looks import Looks
 from edge.v1.callers import Callers
@@ -43,6 +44,8 @@ from edge.v1.tickets import Tickets
 from kit.ids import IdFactory
 from privaterouter.billing.v1 import billing_pb2
 
+CLIENT = ClientKind(os.environ.get("UPSTREAM_CLIENT", ClientKind.POOL))
+"""Who makes connections to upstreams in these tests: both clients have to pass them."""
 CALLER = Caller("key-1", "account-1", None, frozenset(), None, None, virtual_key="")
 PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000, 125_000_000)
 
@@ -285,7 +288,7 @@ async def running_gateway(
     snapshot = Snapshot(1, {one.public_name: one for one in models}, {"test": plan}, upstreams)
     keys, rates, ledger, purse = KnownKeys(), Generous(), Ledger(), Purse()
     catalogue, running = Fixed(snapshot), Running(patience)
-    client, looks = AiohttpClient(), Looks()
+    client, looks = make_client(CLIENT), Looks()
     fleet = Fleet(catalogue.current, always_alive, random=random.random, registry=CollectorRegistry())
     callers, ids = Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue), IdFactory(time.time_ns, os.urandom)
     inference = Inference(

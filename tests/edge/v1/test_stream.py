@@ -6,9 +6,11 @@ from typing import Any
 
 import aiohttp
 import pytest
+from prometheus_client import REGISTRY
 
 from edge.money.records import Record, Status
-from tests.edge.v1.gateway import Gateway
+from edge.upstream.client import ClientKind
+from tests.edge.v1.gateway import CLIENT, Gateway
 from tests.support.waiting import eventually
 
 
@@ -54,6 +56,19 @@ async def test_the_stream_is_closed_only_when_its_record_is_final(gateway: Gatew
     async with gateway.post(stream=True, script={"tokens": 1}) as response:
         async for line in response.content:
             assert line.strip() != b"data: [DONE]" or len(gateway.purse.final) == 1
+
+
+async def test_a_stream_leaves_its_connection_to_the_next(gateway: Gateway) -> None:
+    """Also where the end of the body comes after `[DONE]`; what aiohttp does then is its own matter."""
+
+    async def is_kept() -> bool:
+        idle = REGISTRY.get_sample_value("edge_upstream_connections", {"state": "idle"})
+        return idle == 1 or CLIENT is ClientKind.AIOHTTP
+
+    for _ in range(2):
+        async with gateway.post(stream=True, script={"tokens": 1, "before_end_s": 0.1}) as response:
+            await events(response)
+        await eventually(is_kept, what="the connection to be kept")
 
 
 @pytest.mark.parametrize("position", ["twice", "last"])
