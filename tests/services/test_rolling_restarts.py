@@ -1,0 +1,196 @@
+"""Each service is replaced under load by a new process: each request is answered, and paid once."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from tests.support.databases import Cluster
+from tests.support.processes import fake_upstream
+from tests.support.services import NAMES, seeded_database
+from tests.support.waiting import eventually
+
+PASSWORD = "correct-horse-battery-staple"
+VISITORS = 3
+CHATS = 5
+"""Of each account: fewer than the plan allows in a minute."""
+PAUSE_S = 0.01
+"""Between the requests of a visitor: the test is about what happens at the restarts, not about throughput."""
+
+
+@dataclass
+class Replica:
+    """One process of a service, or the edge; `listen` is its address."""
+
+    module: str
+    environment: dict[str, str]
+    directory: Path
+    listen: str
+    process: "subprocess.Popen[bytes] | None" = None
+
+    async def start(self) -> None:
+        """Start it, and return when it is ready."""
+        log = self.directory / f"{self.module}.{self.listen}.log"
+        variable = f"{self.module.rpartition('.')[2].upper()}_LISTEN"
+        with log.open("wb") as opened:
+            environment = self.environment | {variable: self.listen}
+            self.process = subprocess.Popen([sys.executable, "-m", self.module], env=environment, stderr=opened)
+
+        async def listening() -> bool:
+            assert self.process
+            assert self.process.poll() is None, log.read_text()
+            return '"listening"' in log.read_text()
+
+        await eventually(listening, within_s=30, what=self.module)
+
+    async def stop(self) -> None:
+        """SIGTERM; it ends by itself, with all calls answered."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(self.process.wait, 30) == 0
+
+    def kill(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Fleet:
+    """An edge in front of a process of each service, with a second one that is not started yet."""
+
+    pairs: list[tuple[Replica, Replica]]
+    client: httpx.AsyncClient
+    database_url: str
+
+
+@dataclass
+class Visits:
+    """What visitors have seen."""
+
+    failures: list[str] = field(default_factory=list)
+    finished: int = 0
+    chats: int = 0
+    is_over: bool = False
+
+
+@asynccontextmanager
+async def running(cluster: Cluster, redis_url: str, directory: Path) -> AsyncIterator[Fleet]:
+    async with AsyncExitStack() as stack:
+        settings = {
+            "EDGE_PORT": "0",
+            "DASHBOARD_PORT": "0",
+            "EDGE_PORTS_FILE": str(directory / "ports.json"),
+            "EDGE_JOURNAL_DIR": str(directory / "journal"),
+            "SIGNUPS_PER_HOUR": "1000000",
+        }
+        upstream = stack.enter_context(fake_upstream())
+        environment, url = stack.enter_context(
+            seeded_database(cluster, redis_url, directory, upstream_url=upstream, **settings)
+        )
+        pairs = []
+        for service in NAMES:
+            addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
+            environment[f"{service.upper()}_ADDR"] = "ipv4:" + ",".join(addresses)
+            old, new = (Replica(f"services.{service}", environment, directory, address) for address in addresses)
+            stack.callback(old.kill)
+            stack.callback(new.kill)
+            pairs.append((old, new))
+        await asyncio.gather(*(old.start() for old, _ in pairs))
+        edge = Replica("edge", environment, directory, "")
+        stack.callback(edge.kill)
+        await edge.start()
+        port = json.loads((directory / "ports.json").read_text())["api_port"]
+        yield Fleet(
+            pairs,
+            await stack.enter_async_context(httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30)),
+            url,
+        )
+
+
+async def visit(fleet: Fleet, visits: Visits) -> None:
+    """Sign up, top up, make a key, call with it, look at the bill; again, until it is over."""
+    while not visits.is_over:
+        account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
+        session = (await expect(fleet, visits, "POST", "/api/auth/signup", account))["access_token"]
+        await expect(fleet, visits, "POST", "/api/billing/topup", {"amount_usd": 10}, token=session)
+        key = (await expect(fleet, visits, "POST", "/api/keys", {"name": "k"}, token=session))["key"]
+        for _ in range(CHATS):
+            messages = [{"role": "user", "content": "Hi."}]
+            body = {"model": "privaterouter/fast", "messages": messages, "max_tokens": 20}
+            await expect(fleet, visits, "POST", "/v1/chat/completions", body, token=key)
+            visits.chats += 1
+        await expect(fleet, visits, "GET", "/api/usage", token=session)
+        await expect(fleet, visits, "GET", "/api/auth/me", token=session)
+        visits.finished += 1
+
+
+async def expect(
+    fleet: Fleet, visits: Visits, method: str, path: str, body: object = None, *, token: str = ""
+) -> dict[str, str]:
+    """The answer, which must be a good one; the visitor gives up otherwise."""
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    answer = await fleet.client.request(method, path, json=body, headers=headers)
+    fleet.client.cookies.clear()
+    await asyncio.sleep(PAUSE_S)
+    if not answer.is_success:
+        visits.failures.append(f"{method} {path}: {answer.status_code} {answer.text}")
+        raise AssertionError(visits.failures[-1])
+    said: dict[str, str] = answer.json()
+    return said
+
+
+@pytest.mark.timeout(180)
+async def test_replacing_all_services_is_noticed_by_nobody(cluster: Cluster, redis_url: str, tmp_path: Path) -> None:
+    visits = Visits()
+    async with running(cluster, redis_url, tmp_path) as fleet:
+        visitors = [asyncio.create_task(visit(fleet, visits)) for _ in range(VISITORS)]
+        for old, new in fleet.pairs:
+            await some_more(visits)
+            await new.start()
+            await old.stop()
+        await some_more(visits)
+        visits.is_over = True
+        await asyncio.gather(*visitors)
+        await eventually(lambda: charges(fleet, visits.chats), within_s=30, what="a charge for each call")
+    assert visits.failures == []
+
+
+async def some_more(visits: Visits) -> None:
+    """Waits for as many whole visits as there are visitors."""
+    enough = visits.finished + VISITORS
+
+    async def done() -> bool:
+        assert visits.failures == []
+        return visits.finished >= enough
+
+    await eventually(done, within_s=60, what="visits")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+async def charges(fleet: Fleet, expected: int) -> bool:
+    """Whether there are so many; more would be too many."""
+    connection = await asyncpg.connect(fleet.database_url)
+    try:
+        made: int = await connection.fetchval("SELECT count(*) FROM billing.ledger_transactions WHERE kind = 'charge'")
+    finally:
+        await connection.close()
+    assert made <= expected
+    return made == expected
