@@ -52,7 +52,7 @@ class Replica:
             assert self.process.poll() is None, log.read_text()
             return '"listening"' in log.read_text()
 
-        await eventually(listening, within_s=30, what=self.module)
+        await eventually(listening, within_s=60, what=self.module)
 
     async def stop(self) -> None:
         """SIGTERM; it ends by itself, with all calls answered."""
