@@ -8,8 +8,9 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -21,12 +22,12 @@ from tests.support.processes import fake_upstream
 from tests.support.services import NAMES, seeded_database
 from tests.support.waiting import eventually
 
-PASSWORD = "correct-horse-battery-staple"
 VISITORS = 3
 CHATS = 5
-"""Of each account: fewer than the plan allows in a minute."""
 PAUSE_S = 0.01
 """Between the requests of a visitor: the test is about what happens at the restarts, not about throughput."""
+PATIENT = json.dumps({"ask_timeout_s": 20})
+"""The edge asks for credit with a deadline that is short for a machine that runs many tests at once."""
 
 
 @dataclass
@@ -77,9 +78,8 @@ class Fleet:
 
 @dataclass
 class Visits:
-    """What visitors have seen."""
+    """What visitors have done."""
 
-    failures: list[str] = field(default_factory=list)
     finished: int = 0
     chats: int = 0
     is_over: bool = False
@@ -93,12 +93,13 @@ async def running(cluster: Cluster, redis_url: str, directory: Path) -> AsyncIte
             "DASHBOARD_PORT": "0",
             "EDGE_PORTS_FILE": str(directory / "ports.json"),
             "EDGE_JOURNAL_DIR": str(directory / "journal"),
-            "SIGNUPS_PER_HOUR": "1000000",
+            "EDGE_PACE": PATIENT,
         }
         upstream = stack.enter_context(fake_upstream())
         environment, url = stack.enter_context(
             seeded_database(cluster, redis_url, directory, upstream_url=upstream, **settings)
         )
+        await execute(url, "UPDATE catalog.plans SET rpm = 1000000")
         pairs = []
         for service in NAMES:
             addresses = [f"127.0.0.1:{free_port()}" for _ in range(2)]
@@ -119,35 +120,47 @@ async def running(cluster: Cluster, redis_url: str, directory: Path) -> AsyncIte
         )
 
 
-async def visit(fleet: Fleet, visits: Visits) -> None:
-    """Sign up, top up, make a key, call with it, look at the bill; again, until it is over."""
+async def signed_up(fleet: Fleet) -> str:
+    """The session of a new user with some credit. This takes a password's time and waits for nothing that restarts."""
+    account = {"email": f"{uuid4().hex}@example.com", "password": "correct-horse-battery-staple"}
+
+    async def session() -> str:
+        answer = await fleet.client.post("/api/auth/signup", json=account)
+        return str(answer.json()["access_token"]) if answer.is_success else ""
+
+    token = await eventually(session, within_s=60, what="a sign-up")
+    fleet.client.cookies.clear()
+
+    async def credit() -> bool:
+        headers = {"authorization": f"Bearer {token}", "idempotency-key": account["email"]}
+        return (await fleet.client.post("/api/billing/topup", json={"amount_usd": 50}, headers=headers)).is_success
+
+    await eventually(credit, within_s=60, what="credit")
+    return token
+
+
+async def visit(fleet: Fleet, visits: Visits, session: str) -> None:
+    """Make a key, call with it, look at the bill, top up, delete the key; again, until it is over."""
     while not visits.is_over:
-        account = {"email": f"{uuid4().hex}@example.com", "password": PASSWORD}
-        session = (await expect(fleet, visits, "POST", "/api/auth/signup", account))["access_token"]
-        await expect(fleet, visits, "POST", "/api/billing/topup", {"amount_usd": 10}, token=session)
-        key = (await expect(fleet, visits, "POST", "/api/keys", {"name": "k"}, token=session))["key"]
+        made = await expect(fleet, "POST", "/api/keys", {"name": "k"}, token=session)
         for _ in range(CHATS):
             messages = [{"role": "user", "content": "Hi."}]
             body = {"model": "privaterouter/fast", "messages": messages, "max_tokens": 20}
-            await expect(fleet, visits, "POST", "/v1/chat/completions", body, token=key)
+            await expect(fleet, "POST", "/v1/chat/completions", body, token=made["key"])
             visits.chats += 1
-        await expect(fleet, visits, "GET", "/api/usage", token=session)
-        await expect(fleet, visits, "GET", "/api/auth/me", token=session)
+        await expect(fleet, "GET", "/api/usage", token=session)
+        await expect(fleet, "POST", "/api/billing/topup", {"amount_usd": 10}, token=session)
+        await expect(fleet, "GET", "/api/auth/me", token=session)
+        await expect(fleet, "DELETE", f"/api/keys/{made['api_key']['id']}", token=session)
         visits.finished += 1
 
 
-async def expect(
-    fleet: Fleet, visits: Visits, method: str, path: str, body: object = None, *, token: str = ""
-) -> dict[str, str]:
-    """The answer, which must be a good one; the visitor gives up otherwise."""
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    answer = await fleet.client.request(method, path, json=body, headers=headers)
-    fleet.client.cookies.clear()
+async def expect(fleet: Fleet, method: str, path: str, body: object = None, *, token: str) -> dict[str, Any]:
+    """The answer, which must be a good one."""
+    answer = await fleet.client.request(method, path, json=body, headers={"authorization": f"Bearer {token}"})
+    assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
     await asyncio.sleep(PAUSE_S)
-    if not answer.is_success:
-        visits.failures.append(f"{method} {path}: {answer.status_code} {answer.text}")
-        raise AssertionError(visits.failures[-1])
-    said: dict[str, str] = answer.json()
+    said: dict[str, Any] = answer.json() if answer.content else {}
     return said
 
 
@@ -155,16 +168,18 @@ async def expect(
 async def test_replacing_all_services_is_noticed_by_nobody(cluster: Cluster, redis_url: str, tmp_path: Path) -> None:
     visits = Visits()
     async with running(cluster, redis_url, tmp_path) as fleet:
-        visitors = [asyncio.create_task(visit(fleet, visits)) for _ in range(VISITORS)]
-        for old, new in fleet.pairs:
+        sessions = [await signed_up(fleet) for _ in range(VISITORS)]
+        # The first visitor who is disappointed ends all of it.
+        async with asyncio.TaskGroup() as visitors:
+            for session in sessions:
+                visitors.create_task(visit(fleet, visits, session))
+            for old, new in fleet.pairs:
+                await some_more(visits)
+                await new.start()
+                await old.stop()
             await some_more(visits)
-            await new.start()
-            await old.stop()
-        await some_more(visits)
-        visits.is_over = True
-        await asyncio.gather(*visitors)
+            visits.is_over = True
         await eventually(lambda: charges(fleet, visits.chats), within_s=30, what="a charge for each call")
-    assert visits.failures == []
 
 
 async def some_more(visits: Visits) -> None:
@@ -172,7 +187,6 @@ async def some_more(visits: Visits) -> None:
     enough = visits.finished + VISITORS
 
     async def done() -> bool:
-        assert visits.failures == []
         return visits.finished >= enough
 
     await eventually(done, within_s=60, what="visits")
@@ -187,10 +201,15 @@ def free_port() -> int:
 
 async def charges(fleet: Fleet, expected: int) -> bool:
     """Whether there are so many; more would be too many."""
-    connection = await asyncpg.connect(fleet.database_url)
+    made = await execute(fleet.database_url, "SELECT count(*) FROM billing.ledger_transactions WHERE kind = 'charge'")
+    assert made <= expected
+    return bool(made == expected)
+
+
+async def execute(url: str, statement: str) -> int:
+    """What the statement answers."""
+    connection = await asyncpg.connect(url)
     try:
-        made: int = await connection.fetchval("SELECT count(*) FROM billing.ledger_transactions WHERE kind = 'charge'")
+        return await connection.fetchval(statement) or 0
     finally:
         await connection.close()
-    assert made <= expected
-    return made == expected
