@@ -121,6 +121,10 @@ bench-scale: .venv/.ready-dev ## What each part has to do at a rate of requests,
 bench-costs: .venv/.ready-dev ## Measure anew what transactions and rows cost, which bench-scale counts with
 	@exec $(BIN)/python -m bench.scale.measure
 
+.PHONY: bench-guard
+bench-guard: .venv/.ready-dev ## Whether a request costs more CPU than the figure kept of it: GUARD_KEEP=1 keeps a new one
+	@exec $(BIN)/python -m bench.guard
+
 .PHONY: bench-sizing
 bench-sizing: .venv/.ready-dev ## What each process takes in memory and CPU, idle and at work
 	@exec $(BIN)/python -m bench.sizing

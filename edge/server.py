@@ -79,23 +79,46 @@ class Server(uvicorn.Server):
         yield
 
 
-def listen(host: str, ports: Sequence[int]) -> list[socket.socket]:
-    """Sockets bound to these ports (0: any free one). OSError, naming the port, where one is taken."""
+def listen(host: str, ports: Sequence[int], *, shared: bool = False) -> list[socket.socket]:
+    """Sockets that listen on these ports (0: any free one). OSError, naming the port, where one is taken.
+
+    Where they are `shared`, other processes of this user may listen on the same ports, and get a part of what comes.
+    """
     sockets: list[socket.socket] = []
     for port in ports:
-        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-        sockets.append(bound)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            bound.bind((host, port))
+            sockets.append(_bind(host, port, shared=shared))
             # Taken ports show here at the latest, before anything else has been started.
-            bound.listen(BACKLOG)
+            sockets[-1].listen(BACKLOG)
         except OSError as error:
             for opened in sockets:
                 opened.close()
             raise OSError(f"cannot listen on port {port} of {host}: {error.strerror}") from error
-        bound.setblocking(False)
+        sockets[-1].setblocking(False)
     return sockets
+
+
+def reserve(host: str, ports: Sequence[int]) -> list[socket.socket]:
+    """Sockets that hold these ports, without listening, for others that share them. OSError as for `listen`.
+
+    A port is taken also where its owner would share it: that is another edge.
+    """
+    with contextlib.ExitStack() as closing:
+        found = [port_of(closing.enter_context(each)) for each in listen(host, ports)]
+    return [_bind(host, port, shared=True) for port in found]
+
+
+def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def port_of(bound: socket.socket) -> int:

@@ -48,7 +48,9 @@ class EdgeSettings(TracingSettings):
     dashboard_dir: Path = Path(__file__).parents[1] / "dashboard" / "dist"
     """Directory of the built dashboard; absolute, as the edge may run anywhere."""
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
-    """Port of `/metrics`. Unset: no metrics."""
+    """Port of `/metrics`, of the first of several workers: the next ones take the ports after it. Unset: no metrics."""
+    edge_workers: int = Field(default=1, ge=1, le=64)
+    """Processes that share both ports: one for each core that the edge may fill."""
     edge_journal_dir: Path = Path(".local/journal")
     """Directory of the usage journals, on a disk that outlives the process."""
     edge_journal_sync: JournalSync = JournalSync.OFF

@@ -1,4 +1,4 @@
-"""Chat completions, completions and embeddings, as they come: only the model's name is ours."""
+"""Chat completions, completions and embeddings, as they come: only the model's name is ours, and a missing role."""
 
 import json
 from collections.abc import Sequence
@@ -7,11 +7,12 @@ from typing import Final
 import msgspec
 
 from edge.dialects.errors import chat_failure
+from edge.dialects.roles import add_roles
 from edge.dialects.translator import About
 from edge.errors import EdgeError
 from edge.v1.answers import Chunk, read_chunk
 from edge.v1.renaming import rename, rename_event
-from edge.v1.sse import DONE, Event, data_event
+from edge.v1.sse import DONE, Event, data_event, with_data
 from edge.v1.usage import Usage
 
 
@@ -28,7 +29,7 @@ _decode = msgspec.json.Decoder(_Silence).decode
 class ChatTranslator:
     """`is_chat` tells chat completions from completions, `shows_usage` whether the client asked for the usage chunk."""
 
-    __slots__ = ("_about", "_is_chat", "_public_name", "_shows_usage")
+    __slots__ = ("_about", "_begun", "_is_chat", "_public_name", "_shows_usage")
 
     over = False
 
@@ -37,6 +38,8 @@ class ChatTranslator:
         self._public_name = about.public_name
         self._is_chat = is_chat
         self._shows_usage = shows_usage
+        self._begun: set[int] = set()
+        """The answers whose role the client knows."""
 
     def read(self, data: bytes) -> Chunk:
         """What a chunk or whole answer says. ValueError where it is no JSON object."""
@@ -50,17 +53,33 @@ class ChatTranslator:
         """The event under the public name; nothing for the usage chunk, unless it was asked for."""
         if chunk.has_usage and not self._shows_usage and _is_usage_only(event, chunk):
             return b""
+        if self._is_chat and event.data is not None:
+            for choice in chunk.choices or ():
+                if choice.index not in self._begun:
+                    event = self._with_roles(event, event.data, chunk)
+                    break
         return rename_event(event, chunk, self._public_name)
+
+    def _with_roles(self, event: Event, data: bytes, chunk: Chunk) -> Event:
+        said = add_roles(data, chunk, self._begun)
+        return event if said is data else Event(with_data(event, said.replace(b"\n", b" ")), said, event.name)
 
     def cut(self, chunk: Chunk, unfinished: Sequence[int]) -> bytes:
         """The chunk that ends every unfinished answer as an upstream does at the limit."""
-        empty: dict[str, object] = {"delta": {}} if self._is_chat else {"text": ""}
+
+        def empty(index: int) -> dict[str, object]:
+            if not self._is_chat:
+                return {"text": ""}
+            return {"delta": {} if index in self._begun else {"role": "assistant"}}
+
         body = {
             "id": chunk.id or self._about.request_id,
             "object": "chat.completion.chunk" if self._is_chat else "text_completion",
             "created": chunk.created or self._about.created_s,
             "model": self._public_name,
-            "choices": [{"index": index, **empty, "logprobs": None, "finish_reason": "length"} for index in unfinished],
+            "choices": [
+                {"index": index, **empty(index), "logprobs": None, "finish_reason": "length"} for index in unfinished
+            ],
         }
         return data_event(json.dumps(body, separators=(",", ":")).encode())
 

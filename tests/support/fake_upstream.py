@@ -311,7 +311,8 @@ class Answer:
             made += some
             self.entry.output_tokens += some
             key = "reasoning_content" if script.reasoning else "content"
-            shown: dict[str, Any] = {"delta": {key: TOKEN * some}} if self.is_chat else {"text": TOKEN * some}
+            role = {"role": "assistant"} if made == some else {}
+            shown: dict[str, Any] = {"delta": role | {key: TOKEN * some}} if self.is_chat else {"text": TOKEN * some}
             await self._event(self._answer(choices=[{"index": index, **shown, "finish_reason": None}]))
         if script.hang_after_tokens == count:
             await asyncio.sleep(3600)

@@ -38,6 +38,14 @@ def collector(file: Path) -> Iterator[str]:
         yield url
 
 
+@contextmanager
+def bare_server() -> Iterator[tuple[int, int]]:
+    """A running `bench.bare`: its process and its port."""
+    with _program("bench.bare") as process:
+        assert process.stdout is not None
+        yield process.pid, int(process.stdout.readline())
+
+
 def renewed(ollama_url: str, **state: Any) -> None:
     """Makes a running fake Ollama a new one; `state` has fields of `tests.support.fake_ollama.State`."""
     httpx.post(f"{ollama_url}/fake", json=state).raise_for_status()
@@ -45,9 +53,15 @@ def renewed(ollama_url: str, **state: Any) -> None:
 
 @contextmanager
 def _server(module: str, *arguments: str) -> Iterator[str]:
+    with _program(module, *arguments) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+
+
+@contextmanager
+def _program(module: str, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen([sys.executable, "-m", module, *arguments], stdout=subprocess.PIPE, text=True) as process:
         try:
-            assert process.stdout is not None
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+            yield process
         finally:
             process.kill()

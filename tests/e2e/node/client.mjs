@@ -24,9 +24,7 @@ function saw(what, answer, usage, { endpoint = "chat.completions", streamed = fa
 }
 
 // Chat completions.
-// The likeliest answer: the model's server leaves out the role of one that begins with an emoji, as others now and then
-// do, and then this client's helper for streams gives up.
-const hello = { model: FAST, messages: [{ role: "user", content: HELLO }], max_tokens: MAX_TOKENS, temperature: 0 };
+const hello = { model: FAST, messages: [{ role: "user", content: HELLO }], max_tokens: MAX_TOKENS };
 const whole = await client.chat.completions.create(hello);
 saw("chat", whole.choices[0].message.content, whole.usage);
 

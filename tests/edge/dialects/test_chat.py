@@ -16,7 +16,7 @@ END = Usage(1, 1)
 @pytest.mark.parametrize("shows_usage", [True, False])
 def test_chunks_keep_all_but_the_models_name(shows_usage: bool) -> None:
     saying = make_chat_translator(ABOUT, is_chat=True, shows_usage=shows_usage)
-    chunks = [chunk({"content": "a"}), chunk(finish="stop"), USAGE_CHUNK]
+    chunks = [chunk({"role": "assistant", "content": "a"}), chunk(finish="stop"), USAGE_CHUNK]
     expected = [one | {"model": "privaterouter/fast"} for one in (chunks if shows_usage else chunks[:2])]
     assert tell(saying, [stream_of(chunks)]) == stream_of(expected)
     assert saying.end(END) == b"data: [DONE]\n\n"
@@ -41,23 +41,35 @@ def test_chunks_keep_all_but_the_models_name(shows_usage: bool) -> None:
 def test_a_usage_chunk_whose_choice_is_empty_is_one_of_usage_only(choice: dict[str, object], is_shown: bool) -> None:
     """LiteLLM sends such a choice with the usage."""
     saying = make_chat_translator(ABOUT, is_chat=True, shows_usage=False)
+    tell(saying, [stream_of([chunk({"role": "assistant"})])])
     sent = USAGE_CHUNK | {"choices": [choice]}
     expected = [sent | {"model": "privaterouter/fast"}] if is_shown else []
     assert tell(saying, [stream_of([sent])]) == stream_of(expected)
 
 
 @pytest.mark.parametrize(
-    "is_chat, kind, empty", [(True, "chat.completion.chunk", {"delta": {}}), (False, "text_completion", {"text": ""})]
+    "is_chat, kind, begun, silent",
+    [
+        (True, "chat.completion.chunk", {"delta": {}}, {"delta": {"role": "assistant"}}),
+        (False, "text_completion", {"text": ""}, {"text": ""}),
+    ],
 )
-def test_answers_are_cut_as_an_upstream_does(is_chat: bool, kind: str, empty: dict[str, object]) -> None:
+def test_answers_are_cut_as_an_upstream_does(
+    is_chat: bool, kind: str, begun: dict[str, object], silent: dict[str, object]
+) -> None:
+    """The second has not begun to speak."""
     saying = make_chat_translator(ABOUT, is_chat=is_chat, shows_usage=False)
+    tell(saying, [stream_of([chunk({"role": "assistant", "content": "a"})])])
     cut = saying.cut(saying.read(dump({"id": "c1", "created": 5})), [0, 2])
     assert json.loads(cut.removeprefix(b"data: ")) == {
         "id": "c1",
         "object": kind,
         "created": 5,
         "model": "privaterouter/fast",
-        "choices": [{"index": at, **empty, "logprobs": None, "finish_reason": "length"} for at in (0, 2)],
+        "choices": [
+            {"index": at, **empty, "logprobs": None, "finish_reason": "length"}
+            for at, empty in ((0, begun), (2, silent))
+        ],
     }
     nameless = json.loads(saying.cut(saying.read(b"{}"), [0]).removeprefix(b"data: "))
     assert (nameless["id"], nameless["created"]) == (ABOUT.request_id, ABOUT.created_s)

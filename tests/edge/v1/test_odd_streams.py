@@ -24,35 +24,39 @@ def choice(delta: dict[str, Any] | None = None, *, finish: str | None = None, **
     return {"index": 0, "delta": delta or {}, "finish_reason": finish, **more}
 
 
-TEXT = event(choices=[choice({"role": "assistant", "content": "tok "})])
+def first(delta: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """The first piece of an answer."""
+    return choice({"role": "assistant", **delta}, **more)
+
+
+TEXT = event(choices=[first({"content": "tok "})])
 STOP = event(choices=[choice(finish="stop")])
 SPENT = event(choices=[], usage=USAGE)
 DONE = "data: [DONE]\n\n"
 
 WHOLE = {
-    "tool calls": event(choices=[choice({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f"}}]})])
+    "tool calls": event(choices=[first({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f"}}]})])
     + event(choices=[choice({"tool_calls": [{"index": 0, "function": {"arguments": '{"model": "x"}'}}]})])
     + event(choices=[choice(finish="tool_calls")]),
-    "reasoning": event(choices=[choice({"reasoning_content": "hm "})])
+    "reasoning": event(choices=[first({"reasoning_content": "hm "})])
     + event(choices=[choice({"reasoning": "hm ", "reasoning_details": [{"type": "reasoning.text", "text": "hm "}]})])
     + STOP,
-    "logprobs": event(choices=[choice({"content": "a"}, logprobs={"content": [{"token": "a", "logprob": -0.5}]})])
+    "logprobs": event(choices=[first({"content": "a"}, logprobs={"content": [{"token": "a", "logprob": -0.5}]})])
     + STOP,
-    "audio": event(choices=[choice({"audio": {"id": "a", "data": "UklGRg==", "transcript": "Hi"}})]) + STOP,
-    "images": event(choices=[choice({"images": [{"type": "image_url", "image_url": {"url": "data:,"}}]})]) + STOP,
-    "parts": event(choices=[choice({"content": [{"type": "text", "text": "Hi"}]})]) + STOP,
+    "audio": event(choices=[first({"audio": {"id": "a", "data": "UklGRg==", "transcript": "Hi"}})]) + STOP,
+    "images": event(choices=[first({"images": [{"type": "image_url", "image_url": {"url": "data:,"}}]})]) + STOP,
+    "parts": event(choices=[first({"content": [{"type": "text", "text": "Hi"}]})]) + STOP,
     "pings": ": ping - 12:00\n\nevent: ping\ndata: 12:00\n\n" + TEXT + 'event: ping\ndata: {"type": "ping"}\n\n' + STOP,
     "comments": ":\n\n" + ": hello\n" + TEXT + ": OPENROUTER PROCESSING\n\nid: 7\nretry: 3000\n\n" + STOP,
     "fields beside the data": "event: message\nid: 7\n" + TEXT + STOP,
     "empty data": "data:\n\n" + TEXT + "data\n\n" + STOP,
     "empty choices": event(choices=[], prompt_filter_results=[]) + TEXT + event(choices=[]) + STOP,
-    "carriage returns": event("\r\n", choices=[choice({"content": "a"})])
-    + event("\r", choices=[choice(finish="stop")]),
+    "carriage returns": event("\r\n", choices=[first({"content": "a"})]) + event("\r", choices=[choice(finish="stop")]),
     "too many empty lines": "\n\n\r\n" + TEXT + "\n\n\n" + STOP,
-    "characters of many bytes": event(choices=[choice({"content": "\N{PARTY POPPER}\u0301\u2028"})])
+    "characters of many bytes": event(choices=[first({"content": "\N{PARTY POPPER}\u0301\u2028"})])
     + 'data: {"choices":[{"delta":{"content":"\N{PARTY POPPER}é"}}],"model":"hidden:latest"}\n\n'
     + STOP,
-    "unknown fields": event(choices=[choice({"new": {"model": "inner"}})], more=[1, 2.50, None]) + TEXT + STOP,
+    "unknown fields": event(choices=[first({"new": {"model": "inner"}})], more=[1, 2.50, None]) + TEXT + STOP,
     "several lines of data": 'data: {"choices":[],\ndata: "x":1}\n\n' + TEXT + STOP,
 }
 
@@ -73,7 +77,7 @@ async def test_a_stream_passes_byte_for_byte_but_for_the_models_name(
 
 async def test_several_choices_pass_in_the_order_in_which_they_came(gateway: Gateway) -> None:
     chunks = [
-        event(choices=[choice({"content": "a"}), choice({"content": "b"}) | {"index": 1}]),
+        event(choices=[first({"content": "a"}), first({"content": "b"}) | {"index": 1}]),
         event(choices=[choice({"content": "c"}) | {"index": 1}]),
         event(choices=[choice(finish="stop") | {"index": 1}]),
         event(choices=[choice({"content": "d"})]),
