@@ -19,7 +19,7 @@ from cli.backup_file import SECRETS, Manifest, Reader, Writer
 from cli.backup_place import Place
 from cli.errors import CommandError, told
 from cli.migrate import MigrateSettings, bring_up_to_date, migrate
-from deploy.local.settings import SERVICES, StackSettings
+from deploy.local.settings import SERVICES, DatabaseSettings
 from kit import revisions
 from kit.settings import load
 
@@ -46,7 +46,7 @@ def backup(
         privaterouter backup - | age -r age1... > privaterouter.zip.age
         privaterouter backup everything.zip --with-secrets --force
     """
-    with told(), backup_place.to_read(load(StackSettings)) as place:
+    with told(), backup_place.to_read(load(DatabaseSettings)) as place:
         try:
             made = asyncio.run(_backup(place, file, force=force, with_secrets=with_secrets))
         except _EXPECTED as error:
@@ -82,7 +82,7 @@ def restore(
         privaterouter restore privaterouter-2026-05-15.zip --replace
         age -d privaterouter.zip.age | privaterouter restore -
     """
-    settings = load(StackSettings)
+    settings = load(DatabaseSettings)
     with told(), _source(file) as source, backup_file.opened(source) as reader:
         _refuse_unknown_revisions(reader.manifest)
         reader.verify()
@@ -171,7 +171,7 @@ def _secrets(place: Place, reader: Reader, *, other_secret: bool) -> dict[str, s
     return found
 
 
-async def _restore(place: Place, reader: Reader, settings: StackSettings, app_secret: str, *, replace: bool) -> None:
+async def _restore(place: Place, reader: Reader, settings: DatabaseSettings, app_secret: str, *, replace: bool) -> None:
     own = {f"{name}_database_url": settings.own_database_url(name) for name in SERVICES}
     migration = MigrateSettings.model_validate(
         {"database_url": place.url, "app_secret_key": SecretStr(app_secret), **own}

@@ -13,7 +13,7 @@ from deploy.local.home import Home
 from deploy.local.postgres import Postgres
 from deploy.local.process import StackError
 from deploy.local.secrets import NAMES
-from deploy.local.settings import StackSettings
+from deploy.local.settings import DatabaseSettings
 from kit.dsn import place
 from kit.secrets import derive
 
@@ -35,7 +35,7 @@ class Place:
 
 
 @contextmanager
-def to_read(settings: StackSettings) -> Iterator[Place]:
+def to_read(settings: DatabaseSettings) -> Iterator[Place]:
     """The database as it is; an embedded one that does not run is started for the while. CommandError, StackError."""
     home = _embedded(settings)
     if home is None:
@@ -52,7 +52,7 @@ def to_read(settings: StackSettings) -> Iterator[Place]:
 
 
 @contextmanager
-def to_write(settings: StackSettings) -> Iterator[Place]:
+def to_write(settings: DatabaseSettings) -> Iterator[Place]:
     """The database to restore into; the embedded one must not run, and is started for the while."""
     home = _embedded(settings)
     if home is None:
@@ -69,7 +69,7 @@ def mark(app_secret: str) -> str:
     return derive(app_secret, "backup: which secret").hex()[:16]
 
 
-def _embedded(settings: StackSettings) -> Home | None:
+def _embedded(settings: DatabaseSettings) -> Home | None:
     return None if settings.database_url else Home(settings.home)
 
 
@@ -82,7 +82,7 @@ def _started(home: Home) -> Iterator[str]:
         yield server.url
 
 
-def _given(settings: StackSettings) -> dict[str, str]:
+def _given(settings: DatabaseSettings) -> dict[str, str]:
     given = {"APP_SECRET_KEY": settings.app_secret_key, "JWT_SECRET": settings.jwt_secret}
     return {name: secret.get_secret_value() for name, secret in given.items() if secret}
 

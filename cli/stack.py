@@ -11,7 +11,7 @@ from deploy.local import secrets
 from deploy.local import stack as local_stack
 from deploy.local.environment import Environment, module
 from deploy.local.home import Home
-from deploy.local.settings import StackSettings
+from deploy.local.settings import DatabaseSettings, StackSettings
 from kit.settings import load
 
 
@@ -42,10 +42,9 @@ def migrate() -> None:
     For example:
         DATABASE_URL=postgresql://owner:...@db/privaterouter privaterouter migrate
     """
-    settings = load(StackSettings)
-    if settings.database_url:
+    if load(DatabaseSettings).database_url:
         _become("cli.migrate", dict(os.environ))
-    _become("cli.migrate", _environment(settings).migrate())
+    _become("cli.migrate", _environment(load(StackSettings)).migrate())
 
 
 def seed() -> None:
@@ -57,9 +56,9 @@ def seed() -> None:
     For example:
         privaterouter seed
     """
-    settings = load(StackSettings)
-    if settings.catalog_database_url:
+    if load(DatabaseSettings).catalog_database_url:
         _become("services.catalog.seed", dict(os.environ))
+    settings = load(StackSettings)
     environment = _environment(settings).seed()
     if settings.runs_models and not environment["EMBEDDED_CHAT_URL"]:
         with told():

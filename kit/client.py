@@ -15,8 +15,10 @@ from prometheus_client import Counter, Histogram
 
 from kit import tracing
 from kit.errors import unpack
+from kit.health import TAKES_CALLS
 from kit.logs import request_id
 from kit.metrics import RPC_BUCKETS_S
+from kit.presence import Presence
 from kit.tls import Tls
 from kit.wire import MAX_MESSAGE_BYTES, REQUEST_ID_KEY
 
@@ -59,7 +61,8 @@ def channel(
 
     A call without a `timeout` gets `timeout_s`. Methods of `services` that their proto marks
     `idempotency_level` NO_SIDE_EFFECTS or IDEMPOTENT are tried up to four times on UNAVAILABLE,
-    within the deadline; others never.
+    within the deadline; others never. Where all servers went away a moment ago, as in a restart, calls that were not
+    sent yet wait for one to come back, whatever their method, for as long as kit.presence says.
     """
     options = (
         ("grpc.service_config", json.dumps(service_config(services))),
@@ -72,10 +75,11 @@ def channel(
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.http2.max_pings_without_data", 0),
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 1_000),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.min_reconnect_backoff_ms", 1_000),  # which is how long one try may take
+        # So long after a server has returned it may stay unnoticed, while the next one is stopped.
+        ("grpc.max_reconnect_backoff_ms", 500),
         # A name is looked up anew when a connection ends, but by itself not twice in 30 s: a rolling restart is faster.
-        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     )
 
     def dial() -> grpc.aio.Channel:
@@ -99,6 +103,8 @@ def service_config(services: Sequence[ServiceDescriptor]) -> dict[str, object]:
         "methodConfig": methods,
         "retryThrottling": _BUDGET,
         "loadBalancingConfig": [{"round_robin": {}}],
+        # A server that is about to stop says so, and gets no more calls before it does.
+        "healthCheckConfig": {"serviceName": TAKES_CALLS},
     }
 
 
@@ -112,6 +118,7 @@ class _Channel(grpc.aio.Channel):
     def __init__(self, dial: Callable[[], grpc.aio.Channel], timeout_s: float, tls: Tls | None) -> None:
         self._dial = dial
         self._inner = dial()
+        self._presence = Presence(self._inner)
         self._timeout_s = timeout_s
         self._moves: set[asyncio.Task[None]] = set()
         self._moving = asyncio.Lock()
@@ -146,7 +153,7 @@ class _Channel(grpc.aio.Channel):
                         request,
                         timeout=timeout_s if timeout is None else timeout,
                         metadata=(*metadata, *headers.items()) or None,
-                        **options,
+                        **{"wait_for_ready": self._presence.is_expected(), **options},
                     )
             except grpc.aio.AioRpcError as error:
                 _handled.labels(method, error.code().name).inc()
@@ -188,6 +195,7 @@ class _Channel(grpc.aio.Channel):
         for move in self._moves:
             move.cancel()
         await asyncio.gather(*self._moves, return_exceptions=True)
+        await self._presence.close()
         await self._inner.close(grace)
 
     def _renew(self) -> None:
@@ -204,6 +212,8 @@ class _Channel(grpc.aio.Channel):
                     async with asyncio.timeout(_CONNECTED_WITHIN_S):
                         await fresh.channel_ready()
                 left, self._inner = self._inner, fresh
+                former, self._presence = self._presence, Presence(fresh)
+            await former.close()
             await asyncio.sleep(_GRACE_S)
         finally:
             await left.close()

@@ -11,13 +11,15 @@ from kit.errors import RemoteError
 
 LIVENESS = "liveness"
 READINESS = "readiness"
+TAKES_CALLS = ""
+"""From the start until it prepares to stop; clients watch this and go elsewhere."""
 
 
 async def is_serving(channel: grpc.aio.Channel, name: str = READINESS, *, timeout_s: float = 1.0) -> bool:
     """Whether the server says SERVING for that name within the time; never raises."""
     stub: Any = health_pb2_grpc.HealthStub(channel)
     try:
-        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=timeout_s)
+        answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=timeout_s, wait_for_ready=False)
     except (RemoteError, grpc.aio.AioRpcError):
         return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

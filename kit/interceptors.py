@@ -17,6 +17,7 @@ from kit.tls import identity_of
 from kit.wire import ERROR_KEY, REQUEST_ID_KEY
 
 _MAX_REQUEST_ID_CHARS = 64
+_HEALTH = f"/{health.SERVICE_NAME}/"
 
 log = get_logger()
 _handled = Counter("grpc_server_handled", "RPCs finished, by method and code.", ["method", "code"])
@@ -39,6 +40,8 @@ class Guard(grpc.aio.ServerInterceptor):
     def __init__(self, callers: Mapping[str, Collection[str]] | None = None) -> None:
         self._callers = callers
         self._wrapped: dict[str, Handler] = {}
+        self.called = asyncio.Event()
+        """Set by each call, but not by those about health."""
 
     async def intercept_service(
         self,
@@ -47,6 +50,8 @@ class Guard(grpc.aio.ServerInterceptor):
     ) -> Handler:
         """The method's handler, guarded."""
         method = handler_call_details.method
+        if not method.startswith(_HEALTH):
+            self.called.set()
         if known := self._wrapped.get(method):
             return known
         handler = await continuation(handler_call_details)

@@ -15,7 +15,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from kit import faults
-from kit.health import LIVENESS, READINESS
+from kit.health import LIVENESS, READINESS, TAKES_CALLS
 from kit.interceptors import Guard
 from kit.logs import get_logger
 from kit.metrics import LoopLag
@@ -24,6 +24,10 @@ from kit.wire import MAX_MESSAGE_BYTES
 
 READY_INTERVAL_S = 1.0
 CANCEL_AGAIN_S = 0.5
+HAND_OVER_S = 3.0
+"""At most, for clients to go elsewhere before the server stops; a call that is on its way at that moment is lost."""
+QUIET_S = 0.3
+"""Without a new call: all clients have gone."""
 CONNECTION_AGE_S = 60.0
 """Clients in a network are told to connect anew after so long (a tenth more or less), which makes them look the name up
 again: so a new replica behind it gets its share of the calls within about a minute. With certificates a connection
@@ -68,7 +72,7 @@ async def serve(
     callers: Callers | None = None,
     health_listen: str = "",
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains: no new calls, `drain_s` for those running.
+    """Serves until SIGTERM or SIGINT, then drains: lets clients go, no new calls, `drain_s` for those running.
 
     `services` are full proto names (for reflection and health), `ready` is asked every second and
     must not raise for long. A background task that raises stops the process with exit status 1;
@@ -94,6 +98,7 @@ async def serve(
                 tls=tls,
                 callers=callers,
                 health_listen=health_listen,
+                hand_over_s=HAND_OVER_S,
             )
         )
         log.info("listening", service=name, target=target, **({"identity": tls.identity} if tls else {}))
@@ -116,21 +121,24 @@ async def running(
     callers: Callers | None = None,
     health_listen: str = "",
     connection_age_s: float = CONNECTION_AGE_S,
+    hand_over_s: float = 0.0,
 ) -> AsyncIterator[str]:
     """A started server; yields the target that clients dial (port 0 is filled in), drains on exit.
 
     With `tls` clients show a certificate, and make only the RPCs for which `callers` names them; there is no
     reflection. At `health_listen`, where set, health is told in plaintext and without a certificate, for probes.
+    On exit clients get up to `hand_over_s` to take their calls elsewhere, and calls that run get `drain_s`.
     """
     checks = health.aio.HealthServicer()
-    names = ("", READINESS, *services)
+    names = (READINESS, *services)
     await _report(checks, names, serving=await _ask(ready))
-    await _report(checks, (LIVENESS,), serving=True)
+    await _report(checks, (LIVENESS, TAKES_CALLS), serving=True)
+    guard = Guard((callers or {}) if tls else None)
     async with AsyncExitStack() as stack:
         if health_listen:
             await stack.enter_async_context(_health_server(checks, health_listen))
         options = (*_OPTIONS, *_age(connection_age_s)) if not listen.startswith("unix:") else _OPTIONS
-        server = grpc.aio.server(interceptors=(Guard((callers or {}) if tls else None),), options=options)
+        server = grpc.aio.server(interceptors=(guard,), options=options)
         register(server)
         health_pb2_grpc.add_HealthServicer_to_server(checks, server)
         if not tls:
@@ -143,8 +151,19 @@ async def running(
         finally:
             if watch:
                 await _cancel([watch])
-            await _report(checks, names, serving=False)
+            await _report(checks, (TAKES_CALLS, *names), serving=False)
+            await _hand_over(guard.called, within_s=hand_over_s)
             await server.stop(drain_s)
+
+
+async def _hand_over(called: asyncio.Event, *, within_s: float) -> None:
+    """Waits until clients have gone elsewhere: gRPC drops calls that come in while it is being stopped."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while True:
+                called.clear()
+                async with asyncio.timeout(QUIET_S):
+                    await called.wait()
 
 
 @asynccontextmanager

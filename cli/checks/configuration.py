@@ -26,6 +26,17 @@ PROCESSES: Final = {
 }
 """The settings of each process, found by name as the migrations are, and the variable that tells that it is here."""
 
+_OF_COMPOSE: Final = frozenset(
+    f"COMPOSE_{name}"
+    for name in (
+        *("ANSI", "ENV_FILES", "FILE", "IGNORE_ORPHANS", "PARALLEL_LIMIT", "PATH_SEPARATOR", "PROFILES", "PROGRESS"),
+        *("PROJECT_NAME", "REMOVE_ORPHANS"),
+    )
+)
+"""What Docker Compose reads in `.env` for itself.
+
+https://docs.docker.com/compose/how-tos/environment-variables/envvars/
+"""
 _LIKENESS: Final = 0.8
 _IN_COMPOSE: Final = re.compile(r"\$\{?([A-Z][A-Z0-9_]*)")
 
@@ -52,7 +63,7 @@ def _names() -> Iterator[Check]:
     if not Path(".env").exists():
         yield skipped(name, "there is no .env here")
         return
-    known = known_names()
+    known = known_names() | _OF_COMPOSE
     unknown = sorted(set(in_file()) - known - _in_compose_files())
     for one in unknown:
         if meant := difflib.get_close_matches(one, known, n=1, cutoff=_LIKENESS):

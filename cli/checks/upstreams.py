@@ -28,6 +28,8 @@ _PATHS: Final = {
     catalog_pb2.UPSTREAM_KIND_LITELLM: "/health/readiness",
     catalog_pb2.UPSTREAM_KIND_OLLAMA: "/api/version",
 }
+_LITELLM_DETAILS: Final = "/health/readiness/details"
+"""Where newer releases tell their version, and only to who has a key; older ones tell everybody."""
 
 
 async def upstreams(here: Surroundings) -> list[Check]:
@@ -65,6 +67,9 @@ async def _upstream(catalogue: catalog_pb2.GetCatalogResponse, upstream: catalog
             before_s = time.time()
             answer = await http.get(_PATHS.get(upstream.kind, "/v1/models"), headers=headers)
             now_s = (before_s + time.time()) / 2
+            if upstream.kind == catalog_pb2.UPSTREAM_KIND_LITELLM and "authorization" in headers:
+                details = await http.get(_LITELLM_DETAILS, headers=headers)
+                answer = details if details.is_success else answer
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         why = str(error) or type(error).__name__
         mend = f"start it, or: privaterouter admin set-upstream --name {upstream.name} --base-url ..."
@@ -86,18 +91,26 @@ def judged(upstream: catalog_pb2.Upstream, answer: httpx.Response) -> Check:
 
 def _litellm(name: str, upstream: catalog_pb2.Upstream, answer: httpx.Response) -> Check:
     told = _object(answer)
-    version = str(told.get("litellm_version", ""))
+    database = told.get("db")
+    # "Not connected" is one that was given no database, and as ready as others.
+    if answer.status_code >= 500 and database not in ("connected", "Not connected", None):
+        return failed(name, f"LiteLLM's own database is {database}", "see its DATABASE_URL, and its log")
     if answer.status_code >= 500:
         return failed(name, f"LiteLLM answers {answer.status_code}: it is not ready", "see its log")
+    if upstream.virtual_keys and database not in ("connected", None):
+        return failed(name, "LiteLLM has no database, and is asked for virtual keys", "give it one: DATABASE_URL there")
+    if version := str(told.get("litellm_version", "")):
+        return _release_of_litellm(name, upstream, version)
+    if told.get("status") == "healthy":
+        return ok(name, f"LiteLLM at {upstream.base_url}, which tells its version only to who has its master key")
+    mend = "see that /health/readiness can be reached"
+    return warning(name, f"answers {answer.status_code} and tells no version", mend)
+
+
+def _release_of_litellm(name: str, upstream: catalog_pb2.Upstream, version: str) -> Check:
     if version in POISONED_LITELLM:
         return failed(
             name, f"is LiteLLM {version}, a release that was tampered with", "replace it, and all its secrets"
-        )
-    if upstream.virtual_keys and told.get("db") not in ("connected", None):
-        return failed(name, "LiteLLM has no database, and is asked for virtual keys", "give it one: DATABASE_URL there")
-    if not version:
-        return warning(
-            name, f"answers {answer.status_code} and tells no version", "see that /health/readiness can be reached"
         )
     if _numbers(version) < OLDEST_LITELLM:
         return warning(name, f"is LiteLLM {version}, with known vulnerabilities", "use 1.84 or newer")

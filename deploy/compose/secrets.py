@@ -34,6 +34,7 @@ def files(settings: SecretsSettings) -> Files:
     litellm_url = database_url("litellm", derive(password, "database owner: litellm").hex())
     own = {f"{name}_database_url": service_url(owner_url, name, app_secret) for name in SERVICES}
     master_key = settings.litellm_master_key.get_secret_value()
+    tracing = {"otel_exporter_otlp_headers": settings.otel_exporter_otlp_headers.get_secret_value()}
     # An empty file counts as none.
     sealing = {"app_secret_key": app_secret, "app_secret_key_previous": text_of(settings.app_secret_key_previous)}
     signing = {
@@ -58,15 +59,17 @@ def files(settings: SecretsSettings) -> Files:
             "database_url": owner_url,
             **sealing,
             "catalog_database_url": own["catalog_database_url"],
+            **tracing,
         },
         "auth": {
             "auth_database_url": own["auth_database_url"],
             **sealing,
             "litellm_master_key": master_key,
+            **tracing,
         },
-        "catalog": {"catalog_database_url": own["catalog_database_url"], **sealing},
-        "billing": {"billing_database_url": own["billing_database_url"]},
-        "usage": {"usage_database_url": own["usage_database_url"], **sealing},
+        "catalog": {"catalog_database_url": own["catalog_database_url"], **sealing, **tracing},
+        "billing": {"billing_database_url": own["billing_database_url"], **tracing},
+        "usage": {"usage_database_url": own["usage_database_url"], **sealing, **tracing},
         "postgres": {"postgres_password": password},
         # LiteLLM reads no files, so its shell does.
         "litellm": {

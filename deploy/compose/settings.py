@@ -24,6 +24,7 @@ class SecretsSettings(Settings):
     litellm_master_key: Annotated[Secret, AfterValidator(_begins_as_litellm_wants)]
     litellm_salt_key: Secret
     postgres_password: Secret
+    otel_exporter_otlp_headers: SecretStr = SecretStr("")
     secrets_root: Path = Path("/var/lib/privaterouter/secrets")
     """Has a directory for each container, which is a volume that nobody else mounts."""
 

@@ -13,14 +13,10 @@ SERVICES = ("auth", "catalog", "billing", "usage")
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-class StackSettings(Settings):
-    """What `privaterouter up` reads. A port of 0 is any free one; an empty address means the embedded part."""
+class DatabaseSettings(Settings):
+    """Where the data is, for who works on that and asks no upstream; no address means the embedded database."""
 
     privaterouter_home: Path = Path(".local")
-    edge_port: Port = 8000
-    dashboard_port: Port = 3000
-    metrics_port: Port = 0
-    edge_drain_s: float = 25.0
     app_secret_key: Secret | None = None
     jwt_secret: Secret | None = None
     database_url: str = ""
@@ -28,6 +24,32 @@ class StackSettings(Settings):
     catalog_database_url: str = ""
     billing_database_url: str = ""
     usage_database_url: str = ""
+
+    @model_validator(mode="after")
+    def _require_the_owners_address(self) -> Self:
+        named = [name for name in SERVICES if self.own_database_url(name)]
+        if named and not self.database_url:
+            raise ValueError(f"{named[0].upper()}_DATABASE_URL also needs DATABASE_URL, for the migrations")
+        return self
+
+    @property
+    def home(self) -> Path:
+        """PRIVATEROUTER_HOME as an absolute path."""
+        return self.privaterouter_home.expanduser().absolute()
+
+    def own_database_url(self, service: str) -> str:
+        """What is set as this service's <NAME>_DATABASE_URL; empty: to be derived."""
+        url: str = getattr(self, f"{service}_database_url")
+        return url
+
+
+class StackSettings(DatabaseSettings):
+    """What `privaterouter up` reads. A port of 0 is any free one; an empty address means the embedded part."""
+
+    edge_port: Port = 8000
+    dashboard_port: Port = 3000
+    metrics_port: Port = 0
+    edge_drain_s: float = 25.0
     redis_url: str = ""
     upstream_kind: Literal["embedded", "openai", "ollama", "litellm"] = "embedded"
     upstream_base_url: str = ""
@@ -51,15 +73,7 @@ class StackSettings(Settings):
             raise ValueError(
                 "virtual keys need LiteLLM's master key as UPSTREAM_API_KEY, or LITELLM_VIRTUAL_KEYS=false"
             )
-        named = [name for name in SERVICES if self.own_database_url(name)]
-        if named and not self.database_url:
-            raise ValueError(f"{named[0].upper()}_DATABASE_URL also needs DATABASE_URL, for the migrations")
         return self
-
-    @property
-    def home(self) -> Path:
-        """PRIVATEROUTER_HOME as an absolute path."""
-        return self.privaterouter_home.expanduser().absolute()
 
     @property
     def runs_litellm(self) -> bool:
@@ -75,8 +89,3 @@ class StackSettings(Settings):
     def virtual_keys(self) -> bool:
         """Whether LiteLLM is asked for a virtual key with each API key; the embedded one has no database for them."""
         return self.upstream_kind == "litellm" and self.litellm_virtual_keys and not self.runs_litellm
-
-    def own_database_url(self, service: str) -> str:
-        """What is set as this service's <NAME>_DATABASE_URL; empty: to be derived."""
-        url: str = getattr(self, f"{service}_database_url")
-        return url

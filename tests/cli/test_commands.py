@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from cli.__main__ import ADMIN, LEDGER, STACK, build
 from tests.cli.conftest import NOWHERE
+from tests.support.databases import APP_SECRET
 from tests.support.stack import RunningStack, privaterouter
 
 COMMANDS = [
@@ -76,5 +77,22 @@ def test_migrating_and_seeding_a_running_stack_again_changes_nothing(stack: Runn
 def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     answer = privaterouter("up", home=tmp_path / "home", APP_SECRET_KEY="changeme", EDGE_PORT="many")
     assert answer.returncode == 2
-    assert [line.split(":")[0] for line in answer.stderr.splitlines()] == ["EDGE_PORT", "APP_SECRET_KEY"]
+    assert [line.split(":")[0] for line in answer.stderr.splitlines()] == ["APP_SECRET_KEY", "EDGE_PORT"]
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    "command, told", [(("migrate",), "Gave up after 0 s"), (("backup", "-"), "Could not back up the database at")]
+)
+def test_who_works_on_the_database_needs_nothing_about_upstreams(
+    command: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    settings = {
+        "UPSTREAM_KIND": "litellm",
+        "UPSTREAM_BASE_URL": "http://litellm:4000",
+        "DATABASE_URL": "postgresql://owner:x@127.0.0.1:1/x",
+        "APP_SECRET_KEY": APP_SECRET,
+        "START_WITHIN_S": "0",
+    }
+    done = privaterouter(*command, home=tmp_path, **settings)
+    assert (done.returncode, told in done.stderr) == (1, True), done.stderr

@@ -25,6 +25,7 @@ from tests.support.processes import fake_ollama
 from tests.support.stack import RunningStack
 
 LITELLM = pb.Upstream(name="proxy", kind=pb.UPSTREAM_KIND_LITELLM, base_url="http://litellm:4000", virtual_keys=True)
+WITHOUT_DATABASE = pb.Upstream(name="proxy", kind=pb.UPSTREAM_KIND_LITELLM, base_url="http://litellm:4000")
 OPENAI = pb.Upstream(name="vllm", kind=pb.UPSTREAM_KIND_OPENAI, base_url="http://vllm:8000")
 OLLAMA = pb.Upstream(name="gpu1", kind=pb.UPSTREAM_KIND_OLLAMA, base_url="http://gpu1:11434")
 
@@ -88,11 +89,14 @@ def test_where_nothing_runs_and_nothing_is_set_it_can_only_skip(tmp_path: Path) 
 def test_names_in_the_file_that_are_no_settings_are_told_with_what_was_meant(
     monkeypatch: pytest.MonkeyPatch, alone: Path
 ) -> None:
-    (alone / ".env").write_text("EGDE_PORT=8001\nEDGE_HOST=0.0.0.0\nGRAFANA_PASSWORD=x\nFOR_COMPOSE=1\n")
+    (alone / ".env").write_text(
+        "EGDE_PORT=8001\nEDGE_HOST=0.0.0.0\nGRAFANA_PASSWORD=x\nFOR_COMPOSE=1\nCOMPOSE_PROFILES=ollama\nCOMPOSE_FIEL=x\n"
+    )
     (alone / "docker-compose.yml").write_text("services: {x: {image: '${FOR_COMPOSE:-1}'}}")
     found = configuration(surroundings(monkeypatch, EDGE_HOST="127.0.0.1"))
     lines = [check.line for check in found if check.state is not State.OK]
     assert lines == [
+        "FAILED   names in .env          COMPOSE_FIEL is no setting -> did you mean COMPOSE_FILE?",
         "FAILED   names in .env          EGDE_PORT is no setting -> did you mean EDGE_PORT?",
         (
             "warning  names in .env          not settings of ours: GRAFANA_PASSWORD -> look for the right name in "
@@ -185,6 +189,11 @@ async def test_servers_that_are_away_are_failures_without_their_passwords(monkey
         (LITELLM, 200, '{"db": "Not connected", "litellm_version": "1.91.3"}', "failed", "no database"),
         (LITELLM, 200, '{"db": "connected", "litellm_version": "1.82.8"}', "failed", "tampered"),
         (LITELLM, 200, '{"db": "connected", "litellm_version": "1.83.9"}', "warning", "known vulnerabilities"),
+        (LITELLM, 200, '{"db": "connected", "status": "healthy"}', "ok", "tells its version only to"),
+        (LITELLM, 200, '{"db": "Not connected", "status": "healthy"}', "failed", "no database"),
+        (WITHOUT_DATABASE, 200, '{"db": "Not connected", "status": "healthy"}', "ok", "tells its version only to"),
+        (LITELLM, 503, '{"db": "disconnected", "status": "healthy"}', "failed", "own database is disconnected"),
+        (LITELLM, 503, '{"status": "shutting_down"}', "failed", "answers 503"),
         (LITELLM, 503, "", "failed", "answers 503"),
         (LITELLM, 403, "no", "warning", "tells no version"),
         (OPENAI, 200, "{}", "ok", "answers at http://vllm:8000"),

@@ -105,6 +105,8 @@ def test_only_these_paths_are_ever_called() -> None:
 async def test_all_of_them_are_there(client: httpx.AsyncClient) -> None:
     assert (await client.get("/health/liveliness")).status_code == 200
     assert (await client.get("/health/readiness")).json()["status"] == "healthy"
+    details = await client.get("/health/readiness/details", headers={"authorization": f"Bearer {MASTER_KEY}"})
+    assert re.match(r"\d+\.\d+\.", details.json()["litellm_version"])
     for path in INFERENCE | KEY_MANAGEMENT:
         unnamed = await client.post(path, json={}, headers={"authorization": f"Bearer {MASTER_KEY}"})
         assert unnamed.status_code not in {404, 405}, path

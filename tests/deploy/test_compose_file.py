@@ -16,8 +16,9 @@ from deploy.compose import secrets
 from deploy.compose.settings import DatabasesSettings, SecretsSettings
 from deploy.local.stack import EDGE_GRACE_S
 from edge.settings import EdgeSettings
-from kit.server import serve
+from kit.server import HAND_OVER_S, serve
 from kit.settings import Settings
+from kit.tracing import TracingSettings
 from services.auth.settings import AuthSettings
 from services.billing.settings import BillingSettings
 from services.catalog.settings import CatalogSettings, SeedSettings
@@ -120,8 +121,8 @@ def test_the_example_of_settings_is_enough_once_the_secrets_are_in_it(tmp_path: 
 def test_no_secret_stands_in_any_environment_but_that_of_the_step_that_hands_them_out() -> None:
     told = {name for name, service in services().items() for text in SECRETS.values() if text in repr(service)}
     assert told == {"secrets"}
-    previous = {"APP_SECRET_KEY_PREVIOUS": "", "JWT_SECRET_PREVIOUS": ""}
-    assert services()["secrets"]["environment"] == {**SECRETS, **previous}
+    may_be_empty = dict.fromkeys(("APP_SECRET_KEY_PREVIOUS", "JWT_SECRET_PREVIOUS", "OTEL_EXPORTER_OTLP_HEADERS"), "")
+    assert services()["secrets"]["environment"] == {**SECRETS, **may_be_empty}
     assert services()["secrets"]["network_mode"] == "none"
 
 
@@ -175,8 +176,23 @@ def test_every_variable_is_a_setting_of_that_process_and_none_that_it_needs_is_m
     assert needed <= given | in_files
 
 
+@pytest.mark.parametrize("container", ["api", *sorted(CORES)])
+def test_every_process_is_told_how_to_trace(container: str) -> None:
+    """By its environment, but for what may be a credential. Docker Compose reads these as well."""
+    given = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4317",
+        "OTEL_TRACES_SAMPLER": "traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.25",
+    }
+    settings = {name.upper() for name in TracingSettings.model_fields if name.startswith("otel_")}
+    assert settings <= set(fields(container))
+    assert {name for name in settings if name.lower() in files(container)} == settings - set(given)
+    told = compose.rendered_with({**SECRETS, **given})["services"][container]["environment"]
+    assert {name: told.get(name) for name in given} == given
+
+
 def test_a_service_knows_no_secret_but_its_own() -> None:
-    known = {container: set(files(container)) for container in ("auth", "billing", "catalog", "usage")}
+    known = {container: set(files(container)) - {"otel_exporter_otlp_headers"} for container in CORES}
     assert known == {
         "auth": {"auth_database_url", "app_secret_key", "app_secret_key_previous", "litellm_master_key"},
         "billing": {"billing_database_url"},
@@ -336,7 +352,7 @@ def test_addresses_lead_to_where_the_others_listen() -> None:
 def test_the_edge_has_the_time_to_end_what_runs() -> None:
     drain_s = EdgeSettings.model_fields["edge_drain_s"].default
     assert seconds(services()["api"]["stop_grace_period"]) > drain_s + EDGE_GRACE_S
-    serves = inspect.signature(serve).parameters["drain_s"].default
+    serves = inspect.signature(serve).parameters["drain_s"].default + HAND_OVER_S
     assert all(seconds(services()[core]["stop_grace_period"]) > serves for core in CORES)
 
 

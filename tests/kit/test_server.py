@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from kit.client import channel
 from kit.errors import RemoteError
-from kit.health import LIVENESS, is_serving
+from kit.health import LIVENESS, TAKES_CALLS, is_serving
 from kit.server import running
 from tests.support import echo, echo_process
 from tests.support.waiting import eventually
@@ -129,12 +129,14 @@ async def test_readiness_follows_the_check_while_liveness_stays() -> None:
     ):
         assert not await is_serving(client)
         assert await is_serving(client, LIVENESS)
+        assert await is_serving(client, TAKES_CALLS)
         answers.append(lambda: True)
-        for name in ("readiness", "", echo.NAME):
+        for name in ("readiness", echo.NAME):
             await eventually(lambda name=name: is_serving(client, name))  # type: ignore[misc]
         answers.append(broken)
         await eventually(lambda: not_serving(client))
         assert await is_serving(client, LIVENESS)
+        assert await is_serving(client, TAKES_CALLS)
 
 
 async def not_serving(client: grpc.aio.Channel) -> bool:

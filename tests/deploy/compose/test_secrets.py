@@ -121,3 +121,9 @@ def test_a_shell_reads_what_litellm_is_given(tmp_path: Path) -> None:
         check=True,
     )
     assert done.stdout.splitlines() == ["postgresql://a:b@c/d", 'it\'s $HOME; `ls` \\ "x"']
+
+
+def test_the_credential_for_a_collector_goes_to_those_that_trace(tmp_path: Path) -> None:
+    assert handed_out(tmp_path, OTEL_EXPORTER_OTLP_HEADERS="authorization=Bearer%20x").returncode == 0
+    found = {file.parent.name: file.read_text() for file in tmp_path.glob("*/otel_exporter_otlp_headers")}
+    assert found == dict.fromkeys(("api", "auth", "billing", "catalog", "usage"), "authorization=Bearer%20x")

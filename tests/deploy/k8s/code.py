@@ -67,7 +67,7 @@ def drain_s(name: str, told: Mapping[str, str]) -> float:
     if name == "edge":
         return float(told["EDGE_DRAIN_S"]) + GRACE_S + Pace().close_s
     most: float = inspect.signature(server.serve).parameters["drain_s"].default
-    return most
+    return most + server.HAND_OVER_S
 
 
 def callers(service: str) -> frozenset[str]:

@@ -14,6 +14,7 @@ from services.catalog import seed_data
 from tests.deploy.k8s import rules_pods, rules_scale, rules_traffic, rules_wiring
 from tests.deploy.k8s.conftest import COMPONENTS, K8S, OVERLAYS, Rendering
 from tests.deploy.k8s.rules_wiring import MADE
+from tests.support import compose
 from tests.support.manifests import Manifests
 
 Rule = Callable[[Manifests], Iterator[str]]
@@ -127,3 +128,13 @@ def test_every_dashboard_is_found_by_grafana(overlay: Rendering) -> None:
     assert files == {file.name: json.loads(file.read_text()) for file in directory.glob("*.json")}
     # `kubectl apply` notes a whole manifest in an annotation, of 256 KiB at most.
     assert all(len(json.dumps(each)) < 250_000 for each in found)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_others_images_are_those_of_docker_compose(overlay: Rendering, name: str) -> None:
+    """Valkey, LiteLLM and Ollama: one release of each is tested, and runs everywhere."""
+    used = {container["image"] for workload in overlay(name).workloads() for container in workload.containers}
+    others = {image for image in used if "/privaterouter:" not in f"/{image}"}
+    in_compose = {service["image"] for service in compose.rendered("*")["services"].values()}
+    assert others <= in_compose
+    assert {"valkey/valkey", "ollama/ollama"} <= {image.partition(":")[0] for image in others}

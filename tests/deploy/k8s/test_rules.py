@@ -96,6 +96,7 @@ BROKEN = (
     Broken(rules_pods.confined, "the host's network", put("StatefulSet", "edge", *POD, "hostNetwork", to=True)),
     Broken(rules_pods.confined, "an open namespace", drop("Namespace", "privaterouter", "metadata", "labels")),
     Broken(rules_pods.probed, "no startup probe", drop("Deployment", "billing", *MAIN, "startupProbe")),
+    Broken(rules_pods.probed, "a longer wait at the start", tell("billing", "START_WITHIN_S", "170")),
     Broken(rules_pods.probed, "another name", put("Deployment", "billing", *LIVE, "service", to="readiness")),
     Broken(rules_pods.probed, "the port of RPCs", put("Deployment", "billing", *LIVE, "port", to=50053)),
     Broken(
