@@ -20,7 +20,7 @@ from kit.errors import RemoteError
 from kit.tls import Tls
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
-from tests.edge.test_main import Process, chat, edge, key_of_a_new_user
+from tests.edge.process import Process, chat, edge, key_of_a_new_user
 from tests.support.certificates import HERE
 from tests.support.databases import Cluster
 from tests.support.processes import fake_upstream
