@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from bench.stack import stack_of_its_own
+from bench.processes import cpu_ns
+from bench.stack import edges_of, stack_of_its_own, without_limits
 from tests.support.customers import Customer, customer
 from tests.support.processes import bare_server
-from tests.support.stack import RunningStack
 
 KEPT: Final = Path(__file__).with_suffix(".json")
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -67,26 +67,12 @@ async def ask(port: int, text: bytes, times: int) -> None:
     await asyncio.gather(*(one_after_the_other() for _ in range(AT_ONCE)))
 
 
-def cpu_ns(pid: int) -> int:
-    """What all threads of a process have used of a core (Linux)."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-
-
-def edge_of(stack: RunningStack) -> int:
-    """The process that serves."""
-    pid = stack.process.pid
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        if b"\0-m\0edge\0" in Path(f"/proc/{child}/cmdline").read_bytes():
-            return int(child)
-    raise LookupError("the edge is not running")
-
-
 class Guard:
     """The best rounds so far, in nanoseconds of CPU for a request."""
 
     def __init__(self, someone: Customer, *, bare_pid: int, bare_port: int) -> None:
         edge_port = int(someone.stack.places.api_url.rpartition(":")[2])
-        edge_pid = edge_of(someone.stack)
+        (edge_pid,) = edges_of(someone.stack)
         self._sides = {BARE: (bare_pid, bare_port, 4_000, request("localhost", bare_port, "none"))}
         for name, (times, body) in WORKS.items():
             text = request("localhost", edge_port, someone.key, **body)
@@ -135,9 +121,7 @@ def main() -> int:
     known: dict[str, dict[str, float]] = json.loads(KEPT.read_text())
     kept = {} if os.environ.get("GUARD_KEEP") else known.get(PYTHON, {})
     with stack_of_its_own() as stack, customer(stack) as someone, bare_server() as (bare_pid, bare_port):
-        unlimited = ("--plan", "team", "--rpm", "1000000", "--tpm", "0", "--max-in-flight", "0")
-        stack.command("admin", "set-plan-limits", *unlimited).check_returncode()
-        someone.move_to("team")
+        without_limits(stack, someone)
         guard = Guard(someone, bare_pid=bare_pid, bare_port=bare_port)
         figures = asyncio.run(measure(guard, kept))
     print(f"A bare answer takes {guard.microseconds(BARE):.0f} us of CPU. In units of it:")

@@ -6,15 +6,14 @@ on the same machine and are no part of the figures.
 """
 
 import asyncio
-import os
 import sys
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiohttp
 
-from bench.stack import stack_of_its_own
+from bench import processes
+from bench.stack import stack_of_its_own, without_limits
 from tests.support.customers import Customer, customer
 from tests.support.stack import RunningStack
 
@@ -36,7 +35,6 @@ REQUEST = {
     "stream": True,
     "messages": [{"role": "user", "content": "Hello"}],
 }
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
@@ -50,32 +48,14 @@ class Sample:
 def look(stack: RunningStack) -> dict[str, Sample]:
     """All parts now; those with several processes summed up."""
     found = {part: Sample(0, 0.0) for part in PARTS}
-    for directory in Path("/proc").iterdir():
-        if not directory.name.isdigit() or not descends(int(directory.name), stack.process.pid):
-            continue
-        try:
-            command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-            fields = (directory / "stat").read_text().rpartition(")")[2].split()
-            memory = (directory / "smaps_rollup").read_text()
-        except OSError:
-            continue
+    for pid in processes.tree(stack.process.pid):
+        command = processes.command_of(pid)
         part = next((name for name, mark in PARTS.items() if mark in command), None)
         if part:
-            found[part].cpu_s += (int(fields[11]) + int(fields[12])) / _TICKS
-            found[part].memory += 1024 * int(memory.partition("\nPss:")[2].split()[0])
+            used = processes.use([pid])
+            found[part].cpu_s += used.cpu_s
+            found[part].memory += used.pss
     return found
-
-
-def descends(pid: int, ancestor: int) -> bool:
-    """Whether a process is a child of another one, or of its children."""
-    while pid > 1:
-        try:
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            return False
-        if pid == ancestor:
-            return True
-    return False
 
 
 async def load(someone: Customer, *, until_s: float) -> int:
@@ -115,9 +95,7 @@ def table(*, before: dict[str, Sample], idle: dict[str, Sample], busy: dict[str,
 def main() -> int:
     """Print the table."""
     with stack_of_its_own() as stack, customer(stack) as someone:
-        unlimited = ("--plan", "team", "--rpm", "1000000", "--tpm", "0", "--max-in-flight", "0")
-        stack.command("admin", "set-plan-limits", *unlimited).check_returncode()
-        someone.move_to("team")
+        without_limits(stack, someone)
         print(f"Letting it rest for {IDLE_S:.0f} s ...", file=sys.stderr)
         time.sleep(5)
         before = look(stack)

@@ -13,7 +13,8 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.peers import gateways, native, ours, processes, report, results, starting, upstream, workloads
+from bench import processes
+from bench.peers import gateways, native, ours, report, results, starting, upstream, workloads
 from bench.peers.contestants import Contestant
 from bench.peers.installs import CannotInstall
 from bench.peers.load import WrongAnswer

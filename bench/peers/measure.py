@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.peers import load, processes
+from bench import processes
+from bench.peers import load
 from bench.peers.contestants import Contestant
 from bench.peers.load import Order, Told, WrongAnswer
 from bench.peers.ours import NAME as OURS

@@ -5,22 +5,22 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from uuid import UUID
 
 import asyncpg
 import httpx
 
-from bench.peers import processes
+from bench import processes
 from bench.peers.contestants import Contestant
 from bench.peers.upstream import Tally, Upstream
-from bench.stack import stack_of_its_own
+from bench.stack import edges_of, stack_of_its_own, without_limits
 from tests.support.customers import Customer, customer
 from tests.support.stack import RunningStack
 
 NAME = "PrivateRouter"
 MODEL = "privaterouter/fast"
-EDGE = "-m edge"
 SETTLED_WITHIN_S = 120.0
 
 
@@ -106,19 +106,15 @@ def running(upstream: Upstream, *, gateway_core: int, other_core: int) -> Iterat
     """Start it all, with the edge alone on its core; plans and credit are no obstacle."""
     with ExitStack() as entered:
         stack = entered.enter_context(stack_of_its_own(upstream.url))
-        unlimited = ("--rpm", "1000000", "--tpm", "0", "--max-in-flight", "0")
-        stack.command("admin", "set-plan-limits", "--plan", "team", *unlimited).check_returncode()
         payer, poor = (entered.enter_context(customer(stack)) for _ in range(2))
-        for someone in (payer, poor):
-            someone.move_to("team")
+        without_limits(stack, payer, poor)
         payer.set_balance(10**15)
         poor.set_balance(0)
 
-        def edge() -> list[int]:
-            return [pid for pid in processes.tree(stack.process.pid) if EDGE in processes.command_of(pid)]
+        edge = partial(edges_of, stack)
 
         def others() -> list[int]:
-            return [pid for pid in processes.tree(stack.process.pid) if EDGE not in processes.command_of(pid)]
+            return list(set(processes.tree(stack.process.pid)).difference(edge()))
 
         processes.pin(others(), other_core)
         processes.pin(edge(), gateway_core)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from bench.peers import gateways, processes
+from bench import processes
+from bench.peers import gateways
 from bench.peers.contestants import Contestant
 from bench.peers.gateways import Place, Plan
 from bench.peers.installs import CannotInstall

@@ -7,8 +7,8 @@ import pytest
 
 from bench.peers import native, upstream
 from bench.peers.native import Programs
-from bench.peers.processes import cores
 from bench.peers.upstream import Upstream
+from bench.processes import cores
 
 
 @pytest.fixture(scope="session")

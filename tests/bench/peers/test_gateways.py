@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.peers import gateways, installs, processes, starting
+from bench import processes
+from bench.peers import gateways, installs, starting
 from bench.peers.gateways import Place
 from bench.peers.workloads import DIRECT, EVERYBODY
 from deploy.local.process import Child

@@ -14,8 +14,8 @@ import pytest
 from bench.peers import load
 from bench.peers.load import Order, Told, WrongAnswer
 from bench.peers.native import Programs
-from bench.peers.processes import cores
 from bench.peers.upstream import Upstream
+from bench.processes import cores
 
 RIGHT = "{nonce} word word"
 

@@ -34,6 +34,11 @@ def cpu_s(pids: Collection[int]) -> float:
     return sum(sum(map(int, fields[11:15])) for pid in pids if (fields := _stat(pid))) / _TICKS
 
 
+def cpu_ns(pid: int) -> int:
+    """Nanoseconds of a core that the threads which a process has now have used: more exact than `cpu_s`."""
+    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+
+
 def use(pids: Collection[int]) -> Use:
     """All of it; dearer to read than the time alone."""
     pss = rss = 0
