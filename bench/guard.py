@@ -73,7 +73,7 @@ class Guard:
     def __init__(self, someone: Customer, *, bare_pid: int, bare_port: int) -> None:
         edge_port = int(someone.stack.places.api_url.rpartition(":")[2])
         (edge_pid,) = edges_of(someone.stack)
-        self._sides = {BARE: (bare_pid, bare_port, 4_000, request("localhost", bare_port, "none"))}
+        self._sides = {BARE: (bare_pid, bare_port, 12_000, request("localhost", bare_port, "none"))}
         for name, (times, body) in WORKS.items():
             text = request("localhost", edge_port, someone.key, **body)
             self._sides[name] = (edge_pid, edge_port, times, text)

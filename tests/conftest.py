@@ -1,5 +1,6 @@
 """Real Postgres and Valkey for every test: one server of each per run and xdist worker, started when asked for."""
 
+import os
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -29,6 +30,11 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
         path = nodeid.partition("::")[0]
         folder = path.split("/")[1]
         return folder if folder in TOGETHER else path
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: now and then a test waits."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
