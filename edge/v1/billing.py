@@ -50,8 +50,8 @@ def our_count(counter: Counter, bounds: Bounds) -> Usage:
 
 
 def note_progress(exchange: Exchange) -> None:
-    """Brings the open record's tokens and cost up to date: what is charged if this process dies now."""
-    if exchange.outgoing is not None:
+    """Brings an open record's tokens and cost up to date: what is charged if this process dies now."""
+    if exchange.outgoing is not None and exchange.record.status is Status.OPEN:
         _note(exchange.record, our_count(exchange.counter, exchange.outgoing.bounds), exchange.outgoing.model.price)
 
 

@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import pytest
 
+from edge.money.records import Record, Status
+from edge.v1.billing import note_progress
 from edge.v1.exchange import Awaited, Cause, Exchange, Interrupted
 
 Ends = Callable[[Exchange], None]
@@ -78,3 +80,11 @@ async def test_a_cancellation_from_outside_wins(end: Ends) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_final_record_is_not_brought_up_to_date_any_more() -> None:
+    record = Record(request_id="r", account_id="a", api_key_id="k", start_time_ns=0, status=Status.SUCCESS)
+    exchange = Exchange(NOTHING, reply=NOTHING, hold=NOTHING, record=record, ticket=NOTHING, started_s=0.0)
+    exchange.outgoing = cast(Any, object())  # nothing of it is looked at
+    note_progress(exchange)
+    assert record.input_tokens == 0
