@@ -2,7 +2,8 @@
 
 Starts a stack of its own, puts a million calls of one user over three months into it (with as many charges), beside
 100,000 other users, and asks each endpoint some times over HTTP: first, filtered and deep pages. What is printed is
-milliseconds. BENCH_RECORDS and BENCH_USERS make it smaller.
+milliseconds: of the first call, which warms the caches, and of those after it. BENCH_RECORDS and BENCH_USERS make it
+smaller.
 """
 
 import asyncio
@@ -70,14 +71,14 @@ def paths(key_id: str, user_id: str) -> list[str]:
 
 
 def ask(http: httpx.Client, path: str) -> list[float]:
-    """Seconds of each call; the first, which warms the caches, does not count."""
+    """Seconds of each call, the first of which warms the caches."""
     took = []
     for _ in range(TIMES + 1):
         begin = time.monotonic()
         answer = http.get(path)
         took.append(time.monotonic() - begin)
         answer.raise_for_status()
-    return took[1:]
+    return took
 
 
 def measure(someone: Customer) -> bool:
@@ -85,14 +86,14 @@ def measure(someone: Customer) -> bool:
     keys = [key["id"] for key in someone.http.get("/api/keys").json()["items"]]
     print(f"Seeding {RECORDS:,} calls and {USERS:,} users ...", file=sys.stderr)
     asyncio.run(fill(someone.stack.places.database_url, someone.account_id, keys, records=RECORDS, users=USERS))
-    print(f"{'milliseconds':<76}{'p50':>7}{'p99':>7}")
+    print(f"{'milliseconds':<76}{'first':>7}{'p50':>7}{'p99':>7}")
     met = True
     for path in paths(keys[0], someone.account_id):
-        took = ask(someone.http, path)
+        first, *took = ask(someone.http, path)
         middle, late = percentile(took, 0.5), percentile(took, 0.99)
         met = met and middle <= GOAL_S
         shown = path.replace(someone.account_id, "{id}").replace(keys[0], "{id}")
-        print(f"{shown:<76}{middle * 1000:>7.0f}{late * 1000:>7.0f}", flush=True)
+        print(f"{shown:<76}{first * 1000:>7.0f}{middle * 1000:>7.0f}{late * 1000:>7.0f}", flush=True)
     return met
 
 
