@@ -95,16 +95,19 @@ class Workers:
 
     def _now_due(self) -> list[int]:
         now_s = time.monotonic()
-        return [number for number, at_s in self._due.items() if at_s <= now_s and not self._stopping]
+        return [number for number, at_s in self._due.items() if at_s <= now_s]
 
     def _wait_s(self) -> float | None:
         return max(0.0, min(self._due.values()) - time.monotonic()) if self._due and not self._stopping else None
 
     def _fork(self, number: int) -> Worker | None:
-        """A Worker in the new process, None in this one."""
-        ours, theirs = socket.socketpair()
+        """A Worker in the new process, None in this one; nothing where all are to end."""
         # A signal in between waits, for the one who is to get it.
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+        if self._stopping:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
+            return None
+        ours, theirs = socket.socketpair()
         pid = os.fork()
         if pid == 0:
             ours.close()
@@ -146,8 +149,9 @@ class Workers:
     def _bury(self, number: int, child: _Child) -> None:
         self._selector.unregister(child.socket)
         child.socket.close()
-        code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
+        # No longer one to be told to end: its process id may soon be another's.
         del self._children[number]
+        code = os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])
         if self._stopping:
             self._code = self._code or code
         elif None in self._ports and not child.serves:

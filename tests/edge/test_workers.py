@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from edge.workers import Workers
 from tests.edge.process import Process, chat, edge, key_of_a_new_user, serving
 from tests.support.services import RunningServices
 from tests.support.waiting import eventually
@@ -139,3 +140,11 @@ async def test_ports_are_not_shared_with_another_edge(
     with edge(services, other, EDGE_WORKERS="2", EDGE_PORT=str(port)) as process:
         assert process.wait(20) == 1
     assert f"cannot listen on port {port} of 127.0.0.1: Address already in use." in (other / "edge.log").read_text()
+
+
+def test_nobody_is_started_once_all_are_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal may come between the look at who is due and the fork."""
+    workers = Workers(2, lambda ports: None)
+    workers._stop()
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("a process was forked"))
+    assert workers._fork(0) is None
