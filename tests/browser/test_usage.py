@@ -27,7 +27,8 @@ def choose(page: Page, label: str, option: str) -> None:
 
 
 def amounts(table: Locator) -> dict[str, str]:
-    """Each line of a bill with its last cell."""
+    """Each line of a bill, once it is there, with its last cell."""
+    expect(table.get_by_role("row").last).to_contain_text("Charged")
     found = table.locator("tbody tr").evaluate_all(
         "rows => rows.map(row => [row.cells[0].textContent, row.cells[row.cells.length - 1].textContent])"
     )

@@ -1,6 +1,7 @@
 """A gateway for each test, and one misbehaving upstream for all of them."""
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.edge.v1.gateway import Gateway, running_gateway
 from tests.support.processes import fake_upstream
 
 # Real waits, scaled: what takes minutes in production takes parts of a second here.
-PATIENCE = Patience(keep_alive_s=0.3, usage_s=0.5, tick_s=0.05)
+PATIENCE = Patience(usage_s=0.5, tick_s=0.05)
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +28,14 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
         assert len(running.running) == 0
         assert running.purse.held == set()
         assert len(running.rates.released) == len(running.rates.asked)
+
+
+@pytest.fixture
+async def beating(upstream_url: str) -> AsyncIterator[Gateway]:
+    """A gateway that keeps a silent stream alive every 0.3 s; the others do so as rarely as the real one."""
+    async with running_gateway(upstream_url, patience=replace(PATIENCE, keep_alive_s=0.3)) as running:
+        yield running
+        assert running.purse.held == set()
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def route(name: str, position: int = 0) -> Route:
 @pytest.fixture
 async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
     """A gateway in front of several upstreams; when the test is over nothing runs and nothing is held."""
-    async with running_gateway(upstream_url, patience=PATIENCE) as running:
+    async with running_gateway(upstream_url, patience=replace(PATIENCE, keep_alive_s=0.3)) as running:
         snapshot = running.catalogue.snapshot
         default = snapshot.upstreams["default"]
         upstreams = {

@@ -192,14 +192,14 @@ async def test_a_client_that_leaves_before_the_first_token_stops_the_upstream(ga
     assert tally["output_tokens"] == 0
 
 
-async def test_while_an_upstream_is_silent_the_client_gets_comments_then_an_error(gateway: Gateway) -> None:
-    async with gateway.post(stream=True, script={"before_headers_s": 30}) as response:
+async def test_while_an_upstream_is_silent_the_client_gets_comments_then_an_error(beating: Gateway) -> None:
+    async with beating.post(stream=True, script={"before_headers_s": 30}) as response:
         assert response.status == 200
         text = await response.text()
     assert text.startswith(": keep-alive\n\n: keep-alive\n\n")
     assert '"code":"upstream_timeout"' in text
     assert text.endswith("data: [DONE]\n\n")
-    assert gateway.purse.final[0].error_code == "upstream_timeout"
+    assert beating.purse.final[0].error_code == "upstream_timeout"
 
 
 async def test_an_upstream_that_hangs_in_the_middle_times_out_and_costs_nothing(gateway: Gateway) -> None:
