@@ -190,9 +190,11 @@ class MoneyPath:
         self._journal.close()
 
     async def ready(self) -> bool:
-        """Whether new requests can be held and journaled."""
-        heard = self._clock() - self._renewals.heard_s <= self._pace.stale_s
-        return heard and not self._closing and not self._journal.refuses
+        """Whether this worker should get requests: it has found billing, and can journal.
+
+        Later silence of billing says nothing of this worker: it is the same for all of them.
+        """
+        return self._renewals.has_heard and not self._closing and not self._journal.refuses
 
     def _name(self, hold: Hold, record: Record) -> None:
         record.worker_id = self.worker_id

@@ -49,6 +49,8 @@ class Renewals:
         self._clock = clock
         self._giving: dict[str, Lease] = {}
         self._giver: asyncio.Task[None] | None = None
+        self.has_heard = False
+        """Whether billing has answered this worker at all."""
         self.heard_s = clock() - 2 * pace.stale_s
         """When the last call was sent that billing answered; long ago at the start."""
 
@@ -95,6 +97,7 @@ class Renewals:
         await fault_async("edge.renew.after_call")
         if len(answer.leases) != len(leases):
             raise RemoteError(grpc.StatusCode.INTERNAL, f"{len(answer.leases)} answers for {len(leases)} leases")
+        self.has_heard = True
         self.heard_s = max(self.heard_s, sent_s)
         for lease, state in zip(leases, answer.leases, strict=True):
             self._note(lease, state, sent_s)
