@@ -42,9 +42,7 @@ class ChatTranslator:
         self._begun: set[int] = set()
         """The answers whose role the client knows."""
 
-    def read(self, data: bytes) -> Chunk:
-        """What a chunk or whole answer says. ValueError where it is no JSON object."""
-        return read_chunk(data)
+    read = staticmethod(read_chunk)
 
     def whole(self, body: bytes, chunk: Chunk) -> bytes:
         """The answer under the public name."""

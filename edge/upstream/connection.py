@@ -121,18 +121,21 @@ class Connection(asyncio.Protocol):
 
     async def read(self) -> bytes:
         """The next piece of the body, empty at its end. Broken, once all that had come before was read."""
-        while not self._pieces:
+        pieces = self._pieces
+        while not pieces:
             if self._error:
                 raise Broken(self._error)
             if self._is_complete:
                 return b""
             await self._hear()
-        pieces, self._pieces, self._waiting_bytes = self._pieces, [], 0
+        piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self._waiting_bytes = 0
         if self._is_paused:
             self._is_paused = False
             if self.is_open and not self._transport.is_closing():
                 self._transport.resume_reading()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return piece
 
     def abort(self) -> None:
         """Closes it at once, whatever was still to be sent."""

@@ -66,12 +66,12 @@ class Chunk(msgspec.Struct):
     @property
     def has_usage(self) -> bool:
         """Whether it says what was used."""
-        return bytes(self.usage) != b"null"
+        return self.usage is not _NULL and bytes(self.usage) != b"null"
 
     @property
     def has_error(self) -> bool:
         """Whether it is an error in the place of an answer."""
-        return bytes(self.error) != b"null"
+        return self.error is not _NULL and bytes(self.error) != b"null"
 
 
 class _OddChoice(msgspec.Struct):
@@ -130,20 +130,19 @@ def _text(raw: msgspec.Raw) -> str | None:
 class _Said:
     """What was said of one answer so far."""
 
-    __slots__ = ("characters", "deltas", "least", "size", "tokens")
+    __slots__ = ("characters", "deltas", "size", "tokens")
 
     def __init__(self) -> None:
-        self.deltas = self.characters = self.size = self.least = self.tokens = 0
+        self.deltas = self.characters = self.size = self.tokens = 0
 
 
 class Counter:
     """Our own count of the output of one request, over all of its answers."""
 
-    __slots__ = ("_least_tokens", "_said", "output_tokens")
+    __slots__ = ("_said", "output_tokens")
 
     def __init__(self) -> None:
         self._said: dict[int, _Said] = {}
-        self._least_tokens = 0
         self.output_tokens = 0
         """Tokens so far."""
 
@@ -157,13 +156,10 @@ class Counter:
             said = self._said[choice.index] = _Said()
         said.deltas += 1
         said.characters += len(added)
-        said.size += _bytes(added)
-        self._least_tokens -= said.least
-        self.output_tokens -= said.tokens
-        said.least = max(said.deltas, said.characters // 5)
-        said.tokens = max(said.deltas, said.size // 5)
-        self._least_tokens += said.least
-        self.output_tokens += said.tokens
+        said.size += len(added) if added.isascii() else len(added.encode("utf-8", "surrogatepass"))
+        tokens = max(said.deltas, said.size // 5)
+        self.output_tokens += tokens - said.tokens
+        said.tokens = tokens
 
     def is_more_than(self, output_tokens: int) -> bool:
         """Whether there are several answers, and together they are too long for this many tokens.
@@ -172,7 +168,10 @@ class Counter:
         delta, or for five characters: in letters of two or three bytes a token often has ten bytes, but nowhere that
         many characters. A quarter is left for a server that cuts its text elsewhere.
         """
-        return len(self._said) > 1 and 4 * output_tokens < 3 * self._least_tokens
+        if len(self._said) < 2:
+            return False
+        least = sum(max(said.deltas, said.characters // 5) for said in self._said.values())
+        return 4 * output_tokens < 3 * least
 
 
 def _said_by(choice: Choice) -> str:
@@ -187,14 +186,9 @@ def _said_by(choice: Choice) -> str:
 
 def _said_in(delta: Delta) -> str:
     said = delta.content or ""
-    for more in (delta.refusal, delta.reasoning_content, delta.reasoning):
-        if more:
-            said += more
+    if delta.refusal or delta.reasoning_content or delta.reasoning:
+        said += f"{delta.refusal or ''}{delta.reasoning_content or ''}{delta.reasoning or ''}"
     if delta.tool_calls or delta.function_call:
         functions = [*(call.function for call in delta.tool_calls or ()), delta.function_call]
         said += "".join(f"{each.name or ''}{each.arguments or ''}" for each in functions if each is not None)
     return said
-
-
-def _bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))

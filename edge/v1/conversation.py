@@ -1,6 +1,7 @@
 """Talks with the upstream for one exchange, whole or streamed, and says how it ended."""
 
 import asyncio
+from contextlib import suppress
 
 from edge.errors import EdgeError
 from edge.money.records import Status
@@ -54,14 +55,39 @@ def _interrupted(cause: Cause) -> Ending:
 async def _deliver(exchange: Exchange, reached: Reached, usage_wait_s: float) -> Ending:
     """Gives the client what has come and, of a stream, what comes, until that has ended."""
     ended = reached.ending
-    await _give(exchange, reached.out)
-    if ended:
-        return ended
+    try:
+        if reached.out:
+            await exchange.wait(_give(exchange, reached.out))
+        if ended is None:
+            ended = await exchange.wait(_pass_on(exchange, reached))
+    except Interrupted as interrupted:
+        if not exchange.is_giving:
+            raise
+        if not exchange.is_finished:
+            # Where the time was up it was the client who was silent: it pays like one who leaves.
+            cause = Cause.CLIENT_GONE if interrupted.cause is Cause.TIMEOUT else interrupted.cause
+            raise Interrupted(cause) from None
+    return ended or await _hear_usage(exchange, reached, usage_wait_s)
+
+
+async def _pass_on(exchange: Exchange, reached: Reached) -> Ending | None:
+    """Gives the client what comes, until every answer has said why it ended; the Ending where that ends the stream."""
+    read, outgoing, reader, now_s = reached.response.read, reached.outgoing, reached.reader, exchange.now_s
     while not exchange.is_finished:
-        ended = await _pass_on(exchange, reached, await exchange.wait(reached.response.read()))
-        if ended:
-            return ended
-    # Nothing but the usage can follow, and it counts even if the client has gone.
+        piece = await read()
+        out: list[bytes] = []
+        ending = judge_piece(exchange, outgoing, reader, piece=piece, out=out)
+        if out:
+            await _give(exchange, out)
+        else:
+            exchange.heard(now_s())
+        if ending:
+            return ending
+    return None
+
+
+async def _hear_usage(exchange: Exchange, reached: Reached, usage_wait_s: float) -> Ending:
+    """Waits for the usage, since nothing else can follow; it counts even if the client has gone."""
     give_up_s = exchange.now_s() + usage_wait_s
     while True:
         try:
@@ -69,31 +95,19 @@ async def _deliver(exchange: Exchange, reached: Reached, usage_wait_s: float) ->
                 piece = await reached.response.read()
         except (TimeoutError, UpstreamError):
             return Ending(Status.SUCCESS)
-        ended = await _pass_on(exchange, reached, piece)
-        if ended:
-            return ended
-
-
-async def _pass_on(exchange: Exchange, reached: Reached, piece: bytes) -> Ending | None:
-    """Gives the client what a piece completes; the Ending where that ends the stream (an empty piece always does)."""
-    exchange.heard(exchange.now_s())
-    out: list[bytes] = []
-    ending = judge_piece(exchange, reached.outgoing, reached.reader, piece=piece, out=out)
-    await _give(exchange, out)
-    return ending
+        exchange.heard(exchange.now_s())
+        out: list[bytes] = []
+        ending = judge_piece(exchange, reached.outgoing, reached.reader, piece=piece, out=out)
+        if out:
+            with suppress(Interrupted):
+                await exchange.wait(_give(exchange, out))
+        if ending:
+            return ending
 
 
 async def _give(exchange: Exchange, out: list[bytes]) -> None:
     """Waits until the client has room for what is told: so long its upstream waits too."""
-    if not out:
-        return
-    try:
-        await exchange.wait(exchange.reply.write(b"".join(out)), for_client=True)
-    except Interrupted as interrupted:
-        if exchange.is_finished:
-            return
-        if interrupted.cause is Cause.TIMEOUT:
-            # It was the client who was silent: it pays like one who leaves.
-            raise Interrupted(Cause.CLIENT_GONE) from None
-        raise
+    exchange.is_giving = True
+    await exchange.reply.write(out[0] if len(out) == 1 else b"".join(out))
+    exchange.is_giving = False
     exchange.heard(exchange.now_s())

@@ -110,8 +110,8 @@ class Exchange:
         """When the client last got something."""
         self.first_token_s: float | None = None
         self.cause: Cause | None = None
-        self.is_waiting = False
-        """Whether it waits for its upstream, and not for its client."""
+        self.is_waiting = self.is_giving = False
+        """Whether it waits for its upstream or its client, and whether for its client."""
         self.awaited: tuple[Awaited, float] | None = None
         """What the present try waits for, and since when: a silence ends that try, and not the exchange."""
         self._timed_out = False
@@ -132,9 +132,7 @@ class Exchange:
             self._timed_out = True
             self._waiting.cancel()
 
-    async def wait(
-        self, talk: Coroutine[object, Never, T], *, for_client: bool = False, awaited: Awaited | None = None
-    ) -> T:
+    async def wait(self, talk: Coroutine[object, Never, T], *, awaited: Awaited | None = None) -> T:
         """The result of `talk`, or Interrupted, or TimeoutError where something is `awaited` for too long.
 
         A cancellation from outside passes through.
@@ -144,7 +142,7 @@ class Exchange:
             talk.close()
             raise Interrupted(cause)
         task = self._waiting = self._task
-        self.is_waiting = not for_client
+        self.is_waiting = True
         if awaited is not None:
             self.awaited = awaited, self.now_s()
         try:
@@ -280,5 +278,5 @@ def _is_over(exchange: Exchange, now_s: float) -> bool:
         return False
     route = exchange.outgoing.candidate.route
     silent_s = now_s - exchange.quiet_since_s
-    is_idle = exchange.heard_from and exchange.is_waiting and silent_s > route.idle_timeout_s
-    return is_idle or now_s - exchange.started_s > route.total_timeout_s
+    hears = exchange.heard_from and exchange.is_waiting and not exchange.is_giving
+    return (hears and silent_s > route.idle_timeout_s) or now_s - exchange.started_s > route.total_timeout_s

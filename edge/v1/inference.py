@@ -274,7 +274,8 @@ async def _deliver(exchange: Exchange, ending: Ending, used: Usage) -> None:
     """Sends what is still to be sent. Who does not take it cannot keep us from ending: the record is final."""
     try:
         if exchange.cause is None:
-            await exchange.wait(_send_last(exchange, ending, used), for_client=True)
+            exchange.is_giving = True
+            await exchange.wait(_send_last(exchange, ending, used))
         elif ending.status is not Status.CANCELLED:
             async with asyncio.timeout(LAST_WORDS_S):
                 await _send_last(exchange, ending, used)

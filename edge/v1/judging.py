@@ -41,39 +41,37 @@ def judge_piece(
 ) -> Ending | None:
     """The Ending where a piece ends the stream (an empty one always does); what the client gets of it goes to `out`."""
     try:
-        ending = _digest(exchange, outgoing, _split(reader, piece), out)
+        ending = _digest(exchange, outgoing, reader.feed(piece) if piece else reader.rest(), out)
+    except EventTooLong:
+        return _broken(exchange, upstream_failed("The model's server sent an event without end."))
     except EdgeError as error:
-        # What came before it is delivered, and a complete answer is one, whatever follows.
-        return Ending(Status.SUCCESS) if exchange.is_finished else Ending(Status.ERROR, error=error)
+        return _broken(exchange, error)
     if ending is not None or piece:
         return ending
-    if exchange.is_finished:
-        return Ending(Status.SUCCESS)
     where = "in the middle of" if exchange.told else "before"
-    return Ending(Status.ERROR, error=upstream_failed(f"The model's server broke off {where} its answer."))
+    return _broken(exchange, upstream_failed(f"The model's server broke off {where} its answer."))
 
 
-def _split(reader: EventReader, piece: bytes) -> Sequence[Event]:
-    try:
-        return reader.feed(piece) if piece else reader.rest()
-    except EventTooLong:
-        raise upstream_failed("The model's server sent an event without end.") from None
+def _broken(exchange: Exchange, error: EdgeError) -> Ending:
+    """The end of a stream that fails: what came before is delivered, and a complete answer is one, whatever follows."""
+    return Ending(Status.SUCCESS) if exchange.is_finished else Ending(Status.ERROR, error=error)
 
 
 def _digest(exchange: Exchange, outgoing: Outgoing, events: Sequence[Event], out: list[bytes]) -> Ending | None:
     translator = outgoing.translator
     most = 2 * outgoing.bounds.output_tokens + SLACK_TOKENS
     for event in events:
-        if not event.data or event.name == "ping":
-            if event.data is None and not event.is_silent:
+        data = event.data
+        if not data or event.name == "ping":
+            if data is None and not event.is_silent:
                 raise upstream_failed("The model's server did not answer with a stream.")
             out.append(event.raw)
             continue
-        if event.data.strip() == b"[DONE]":
+        if not data.startswith(b"{") and data.strip() == b"[DONE]":
             return _done(exchange)
         if event.name == "error":
-            raise _failure(exchange, outgoing, event.data)
-        chunk = _read(exchange, outgoing, event.data)
+            raise _failure(exchange, outgoing, data)
+        chunk = _read(exchange, outgoing, data)
         _take(exchange, chunk)
         told = translator.event(event, chunk)
         if told:
@@ -114,13 +112,14 @@ def _done(exchange: Exchange) -> Ending:
 
 def _take(exchange: Exchange, chunk: Chunk) -> None:
     """Counts what a chunk says."""
+    counter = exchange.counter
     if chunk.has_usage:
         exchange.usage = chunk.usage
     for choice in chunk.choices or ():
-        exchange.counter.add(choice)
+        counter.add(choice)
         if choice.finish_reason is not None:
             exchange.finished.add(choice.index)
             reason = choice.finish_reason if choice.finish_reason in _KNOWN_REASONS else "other"
             exchange.record.finish_reason = exchange.record.finish_reason or reason
-    if exchange.plan.streamed and exchange.first_token_s is None and exchange.counter.output_tokens:
+    if exchange.first_token_s is None and counter.output_tokens and exchange.plan.streamed:
         exchange.first_token_s = exchange.now_s()

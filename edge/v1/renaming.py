@@ -40,15 +40,14 @@ class EventRenamer:
 
     def __call__(self, event: Event, chunk: Chunk) -> bytes:
         """The event with the public name in its data; its bytes as they came where nothing changes."""
-        data = event.data
+        raw, data = event.raw, event.data
         if data is None or chunk.model is None or chunk.model == self._public_name:
-            return event.raw
-        if self._theirs and data.count(b'"model"') == 1 and self._theirs in data:
-            renamed = data.replace(self._theirs, self._ours)
-        else:
-            renamed = rename(data, chunk, self._public_name)
-            if renamed is data:
-                return event.raw
-            given = _MODEL.search(data) if data.count(b'"model"') == 1 else None
-            self._theirs = given[0] if given else b""
+            return raw
+        if event.is_plain and self._theirs and raw.count(b'"model"') == 1 and self._theirs in raw:
+            return raw.replace(self._theirs, self._ours)
+        renamed = rename(data, chunk, self._public_name)
+        if renamed is data:
+            return raw
+        given = _MODEL.search(data) if data.count(b'"model"') == 1 else None
+        self._theirs = given[0] if given else b""
         return with_data(event, renamed if event.is_plain else renamed.replace(b"\n", b" "))
