@@ -58,8 +58,10 @@ class EventReader:
 
     def feed(self, piece: bytes) -> list[Event]:
         """The events that `piece` completes. EventTooLong, also for those before it in the piece."""
-        if self._between and _is_plain(piece) and len(piece) <= self._most_bytes:
-            return [Event(piece, piece[6:-2], is_plain=True)]
+        if self._between and piece.endswith(b"\n\n") and len(piece) <= self._most_bytes and b"\r" not in piece:
+            plain = _plain_events(piece)
+            if plain is not None:
+                return plain
         if not self._begun:
             piece = self._begin(piece)
         if not piece:
@@ -128,13 +130,20 @@ class EventReader:
         return EventTooLong(f"an event of over {self._most_bytes} bytes")
 
 
-def _is_plain(raw: bytes) -> bool:
-    """Whether it is one event of a single line of data."""
-    return raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and raw.startswith(b"data: ") and b"\r" not in raw
+def _plain_events(text: bytes) -> list[Event] | None:
+    """The events of a text that ends in an empty line, where each is a single line of data, and no lines end in CR."""
+    if text.find(b"\n") == len(text) - 2:
+        return [Event(text, text[6:-2], is_plain=True)] if text.startswith(b"data: ") else None
+    events = []
+    for line in text[:-2].split(b"\n\n"):
+        if not line.startswith(b"data: ") or b"\n" in line:
+            return None
+        events.append(Event(line + b"\n\n", line[6:], is_plain=True))
+    return events
 
 
 def _event(raw: bytes) -> Event:
-    if _is_plain(raw):
+    if raw.startswith(b"data: ") and raw.endswith(b"\n\n") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
         return Event(raw, raw[6:-2], is_plain=True)
     usual = _USUAL.fullmatch(raw)
     if usual:
