@@ -121,7 +121,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
                 money=money,
                 upstreams=Upstreams(upstream, fleet, looks),
                 running=running,
-                new_id=ids,
+                new_id=ids.text,
                 now_ns=time.time_ns,
             )
         )

@@ -1,7 +1,6 @@
 """What stands between an upstream and a client: reads what the one says, and says it in the other's dialect."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 import msgspec
@@ -14,8 +13,7 @@ from edge.v1.usage import Usage, read_usage
 _encode: Final = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(msgspec.Struct, frozen=True):
     """What every translator knows of its request; `prompt_estimate` stands in where the upstream gives no usage."""
 
     request_id: str

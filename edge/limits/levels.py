@@ -5,16 +5,16 @@ the debt shrinks with time (the "theoretical arrival time" of GCRA). The level o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+import msgspec
 
 _US = 1_000_000
 FREED_AFTER_S = 1.0
 """What is said of slots, which come free when a request ends: nobody knows when."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True):
     """`size` tokens, refilled evenly within `window_s`; a request takes `amount` of them."""
 
     name: str
@@ -44,8 +44,7 @@ class Bucket:
         return (min(self.amount, self.size) - used) * self.window_s * _US // self.size
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(msgspec.Struct, frozen=True):
     """`size` places; a request has one of them while it runs."""
 
     name: str
@@ -62,8 +61,7 @@ class Taken(NamedTuple):
     levels: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class RateAnswer:
+class RateAnswer(msgspec.Struct, frozen=True):
     """Where limits stand, for headers: it describes the one that refuses, else the one with the least left."""
 
     allowed: bool
@@ -92,6 +90,8 @@ def state(limit: Limit, level: int, *, taken: bool) -> RateAnswer:
 
 def summary(limits: Sequence[Limit], taken: Taken) -> RateAnswer:
     """The one that describes all of them: of those that refuse the one with the longest wait."""
+    if len(limits) == 1:
+        return state(limits[0], taken.levels[0], taken=taken.allowed)
     states = [state(limit, level, taken=taken.allowed) for limit, level in zip(limits, taken.levels, strict=True)]
     refusing = [each for each in states if not each.allowed]
     if refusing:

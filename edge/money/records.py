@@ -90,7 +90,7 @@ class Record(msgspec.Struct):
 
     def to_proto(self) -> UsageRecord:
         """The message for usage."""
-        message = UsageRecord(**{name: getattr(self, name) for name in _SAME})
+        message = UsageRecord(**{name: value for name in _SAME if (value := getattr(self, name))})
         message.start_time.seconds, message.start_time.nanos = divmod(self.start_time_ns, _NANOS)
         if self.first_token_ms is not None:
             message.first_token_ms = self.first_token_ms

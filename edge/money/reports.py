@@ -53,10 +53,9 @@ class Reports:
         self._running: dict[str, Running] = {}
 
     def begin(self, hold: Hold, record: Record, refresh: Callable[[], None]) -> None:
-        """Journals a request that is about to be forwarded."""
-        running = Running(hold, record, refresh)
-        self._running[record.request_id] = running
-        self._journal.note_open(record.request_id, running.report(self._now_ns()))
+        """Journals a request that is about to be forwarded; nothing is used yet."""
+        self._running[record.request_id] = Running(hold, record, refresh)
+        self._journal.note_open(record.request_id, record.to_bytes())
 
     def end(self, request_id: str) -> None:
         """Stops to report a request."""

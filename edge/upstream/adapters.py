@@ -5,7 +5,6 @@ upstream's own (or none), `litellm` the virtual key that belongs to the caller's
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -17,8 +16,7 @@ from edge.upstream import litellm, ollama
 from edge.upstream.candidates import Candidate
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """Where one attempt goes."""
 
     upstream: Upstream

@@ -5,7 +5,8 @@ client left                                 cancelled    the usage if it has com
 upstream failed, or we are stopping         error        nothing; what it would have cost is noted
 """
 
-from dataclasses import dataclass, replace
+import msgspec
+from msgspec.structs import replace
 
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Price
@@ -20,8 +21,7 @@ CLIENT_CLOSED: int = 499
 """The status noted for a client that left: nginx's, since HTTP has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(msgspec.Struct, frozen=True):
     """How an exchange ended, and what is still to be sent: the body, the stream's last piece, or the error."""
 
     status: Status

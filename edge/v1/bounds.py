@@ -4,8 +4,9 @@ A byte-level tokenizer never makes more tokens than bytes, so the bytes of the b
 template, tools or images add is a constant of the model. The output bound is the limit that is sent upstream.
 """
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from edge.lookup.catalogue import Model
 from edge.v1.inputs import ChatInputs, CompletionInputs, EmbeddingInputs, count_answers, count_images, count_items
@@ -21,8 +22,7 @@ Anthropic's longest is that of computer use: 735 tokens, and 499 for the system 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(msgspec.Struct, frozen=True):
     """Token bounds of one request: of the prompt, of each answer, and how many answers there are.
 
     `prompt_estimate` is our count of the prompt, for when the upstream does not say: a fifth of its bytes, plus

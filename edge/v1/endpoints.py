@@ -31,8 +31,7 @@ from edge.v1.metadata import check_metadata
 from edge.v1.values import check_values
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(msgspec.Struct, frozen=True):
     """A request as the hot path works with it: one for chat completions, completions or embeddings."""
 
     inputs: Inputs

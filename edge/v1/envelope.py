@@ -4,7 +4,6 @@ The body stays bytes: what must change is spliced in place, all else reaches the
 """
 
 import re
-from dataclasses import dataclass
 
 import msgspec
 
@@ -16,8 +15,7 @@ _KEY = re.compile(rb'[ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*', re.DOT
 _NEXT = re.compile(rb"[ \t\n\r]*[,}]")
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """A JSON object as bytes: `raw` has each top-level value, `spans` where it starts and ends in `body`."""
 
     body: bytes
@@ -39,7 +37,10 @@ def locate(body: bytes) -> Envelope:
         raise MalformedObject("it is not a JSON object") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedObject(f"it is not valid JSON ({error})") from None
-    spans: dict[str, tuple[int, int]] = {}
+    spans = _spans_without_gaps(body, raw)
+    if spans is not None:
+        return Envelope(body, raw, spans)
+    spans = {}
     at = body.index(b"{") + 1
     while len(spans) < len(raw):
         at = _locate_one(body, at, raw, spans)
@@ -47,6 +48,21 @@ def locate(body: bytes) -> Envelope:
         # All names are found and yet more follows: a name that was there before.
         raise MalformedObject("a field is given twice")
     return Envelope(body, raw, spans)
+
+
+def _spans_without_gaps(body: bytes, raw: dict[str, msgspec.Raw]) -> dict[str, tuple[int, int]] | None:
+    """The spans where the object is as short as its members can be written, as most clients do: their lengths tell.
+
+    None where it is longer: there is white space, an escape in a name, or a name that comes again.
+    """
+    spans: dict[str, tuple[int, int]] = {}
+    at = 1
+    for name, value in raw.items():
+        start = at + 3 + (len(name) if name.isascii() else len(name.encode()))
+        end = start + memoryview(value).nbytes
+        spans[name] = (start, end)
+        at = end + 1
+    return spans if spans and at == len(body) else None
 
 
 def _locate_one(body: bytes, at: int, raw: dict[str, msgspec.Raw], spans: dict[str, tuple[int, int]]) -> int:

@@ -46,8 +46,7 @@ class Interrupted(Exception):
         self.cause = cause
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True):
     """A request as one candidate gets it."""
 
     candidate: Candidate
@@ -63,8 +62,7 @@ class Outgoing:
         return self.candidate.model
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What is known of an exchange when it begins, and stays so."""
 
     candidates: tuple[Candidate, ...]

@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from edge.dialects.responses_native import STATELESS
 from edge.dialects.translator import About, Translator
@@ -17,8 +19,7 @@ from edge.v1.envelope import splice
 from edge.v1.exchange import Outgoing
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forwarding:
+class Forwarding(msgspec.Struct, frozen=True, kw_only=True):
     """One request, for whichever candidate is asked."""
 
     endpoint: Endpoint

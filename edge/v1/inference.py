@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
-from uuid import UUID
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from edge.errors import EdgeError, internal_error
@@ -41,6 +41,8 @@ from kit.money import format_usd
 
 LAST_WORDS_S: Final = 1.0
 """How long the last piece waits for a client when its exchange was interrupted."""
+WATCH_AFTER_S: Final = 0.1
+"""When it is first looked whether a client is still there."""
 
 Identify = Callable[[Headers], Awaitable[Caller]]
 """Finds out whom a request with these headers runs as. EdgeError where it may not."""
@@ -57,13 +59,12 @@ class Parts:
     money: MoneyPath
     upstreams: Upstreams
     running: Running
-    new_id: Callable[[], UUID]
+    new_id: Callable[[], str]
     now_ns: Callable[[], int]
     max_body_bytes: int = 32 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class _Asked:
+class _Asked(msgspec.Struct, frozen=True):
     """A request that may be forwarded, but for its money."""
 
     caller: Caller
@@ -85,7 +86,7 @@ class Inference:
         self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send, *, identify: Identify | None = None
     ) -> None:
         """Answers one request. `identify` says who calls; None: the API key in the headers."""
-        request_id = str(self._parts.new_id())
+        request_id = self._parts.new_id()
         current_request.set(request_id)
         reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
@@ -218,7 +219,7 @@ class Inference:
         """Has it answered; whatever happens, the record is final and the money settled before the last byte."""
         parts, running = self._parts, self._parts.running
         running.add(exchange)
-        watcher = asyncio.create_task(_watch(receive, exchange))
+        watch = _Watch(receive, exchange)
         try:
             ending = await converse(exchange, parts.upstreams, usage_wait_s=running.patience.usage_s)
             await _deliver(exchange, ending, await self._settle(exchange, ending))
@@ -230,7 +231,7 @@ class Inference:
             ending = Ending(Status.ERROR, error=internal_error())
             await _deliver(exchange, ending, await self._settle(exchange, ending))
         finally:
-            watcher.cancel()
+            watch.end()
             running.discard(exchange)
             parts.tickets.drop(exchange.ticket)
 
@@ -296,7 +297,27 @@ async def _send_last(exchange: Exchange, ending: Ending, used: Usage) -> None:
         await reply.whole(200, ending.last)
 
 
-async def _watch(receive: Receive, exchange: Exchange) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    exchange.interrupt(Cause.CLIENT_GONE)
+class _Watch:
+    """Interrupts an exchange when its client leaves. Most answers that are short are over before it begins to look."""
+
+    __slots__ = ("_exchange", "_receive", "_task", "_timer")
+
+    def __init__(self, receive: Receive, exchange: Exchange) -> None:
+        self._receive = receive
+        self._exchange = exchange
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, self._begin)
+
+    def end(self) -> None:
+        """The exchange has ended."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._wait())
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._exchange.interrupt(Cause.CLIENT_GONE)

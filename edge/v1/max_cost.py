@@ -1,6 +1,6 @@
 """The header `x-privaterouter-max-cost-usd`: the most that a caller wants to pay for one request."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Model

@@ -1,7 +1,9 @@
 """What a request may cost, over all models that may answer it: the one that was asked for and its fall-backs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+import msgspec
+from msgspec.structs import replace
 
 from edge.lookup.catalogue import Model
 from edge.upstream.candidates import Candidate
@@ -10,8 +12,7 @@ from edge.v1.endpoints import Question
 from edge.v1.max_cost import capped
 
 
-@dataclass(frozen=True, slots=True)
-class Offers:
+class Offers(msgspec.Struct, frozen=True):
     """`models` begin with the one that was asked for; `bounds` are by public name."""
 
     models: tuple[Model, ...]

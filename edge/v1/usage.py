@@ -1,6 +1,5 @@
 """Reads what an upstream says was used. Its numbers are hostile input: what makes no sense is not believed."""
 
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -9,8 +8,7 @@ MAX_TOKENS: Final = 2**40
 """Beyond this a number of tokens is nonsense, whatever the model."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """Tokens of one request. Cached and cache-written ones are part of the input, reasoning ones of the output."""
 
     input_tokens: int

@@ -298,7 +298,7 @@ async def running_gateway(
             money=purse,
             upstreams=Upstreams(client, fleet, looks),
             running=running,
-            new_id=ids,
+            new_id=ids.text,
             now_ns=time.time_ns,
             max_body_bytes=max_body_bytes,
         )
