@@ -18,6 +18,8 @@ async def converse(exchange: Exchange, upstreams: Upstreams, *, usage_wait_s: fl
     """Runs the exchange to its end, whatever that is. Cancellation from outside passes through."""
     try:
         reached = await reach(exchange, upstreams)
+        if reached.ending is None:
+            reached.outgoing = exchange.forget_request(reached.outgoing)
         outcome = Outcome.NEUTRAL
         try:
             ending = await _deliver(exchange, reached, usage_wait_s)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Never, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from edge.dialects.translator import Translator
 from edge.errors import EdgeError
@@ -74,6 +75,10 @@ class Plan(msgspec.Struct, frozen=True):
     streamed: bool
     sticky_key: str
     """What it has in common with the requests that should meet the same upstream. Empty: nothing."""
+
+
+def _ask_nobody(candidate: Candidate) -> Never:
+    raise RuntimeError(f"{candidate.upstream.name} was to be asked after the answer had begun")
 
 
 class Exchange:
@@ -174,6 +179,12 @@ class Exchange:
             record.served_model_public_name = "" if served == record.model_public_name else served
             record.take_price(candidate.model.price)
             self.reply.name_model(record.served_model_public_name)
+
+    def forget_request(self, outgoing: Outgoing) -> Outgoing:
+        """Lets go of the request, which may be large: the answer has begun, so that nobody else will be asked."""
+        self.plan = replace(self.plan, candidates=(), prepare=_ask_nobody)
+        self.outgoing = replace(outgoing, body=b"")
+        return self.outgoing
 
     def note_forwarded(self) -> None:
         """Notes that the request is on its way to the upstream: whoever leaves from now on pays for the prompt."""

@@ -91,8 +91,14 @@ class Inference:
         reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
         try:
-            asked = await self._read(endpoint, scope, receive, identify or self._parts.callers.identify)
-            admitted = await self._admit(endpoint, asked, reply, request_id=request_id, started_s=started_s)
+            admitted = await self._admit(
+                endpoint,
+                # Not kept here: it may be large, and is over long before its answer.
+                await self._read(endpoint, scope, receive, identify or self._parts.callers.identify),
+                reply,
+                request_id=request_id,
+                started_s=started_s,
+            )
         except ClientGone:
             return
         except EdgeError as error:

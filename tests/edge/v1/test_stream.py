@@ -1,7 +1,9 @@
 """Streamed answers: framing, usage, every way to end, and what each is charged."""
 
 import asyncio
+import gc
 import json
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import aiohttp
@@ -56,6 +58,29 @@ async def test_the_stream_is_closed_only_when_its_record_is_final(gateway: Gatew
     async with gateway.post(stream=True, script={"tokens": 1}) as response:
         async for line in response.content:
             assert line.strip() != b"data: [DONE]" or len(gateway.purse.final) == 1
+
+
+async def test_a_stream_keeps_nothing_of_its_request_once_the_answer_has_begun(gateway: Gateway) -> None:
+    """It may be large, and the stream long."""
+    script = {"tokens": 200, "before_token_s": 0.2}
+    async with gateway.post(stream=True, script=script, suffix="x" * 500_000) as response:
+        await response.content.readline()
+        [exchange] = gateway.running._exchanges
+        texts = [each for each in _reachable(exchange) if isinstance(each, (bytes, str))]
+        assert max(map(len, texts)) < 100_000
+    await final(gateway)
+
+
+def _reachable(root: object) -> list[object]:
+    """What an object leads to, by way of our own objects, structs and containers."""
+    found, seen = [root], {id(root)}
+    for each in found:
+        ours = type(each).__module__.startswith("edge.v1") or isinstance(each, (dict, list, tuple, set, MethodType))
+        for one in gc.get_referents(each) if ours else ():
+            if id(one) not in seen and not isinstance(one, (type, ModuleType, FunctionType)):
+                seen.add(id(one))
+                found.append(one)
+    return found
 
 
 async def test_a_stream_leaves_its_connection_to_the_next(gateway: Gateway) -> None:
