@@ -32,7 +32,7 @@ _decode_delta = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 
 
 def add_roles(data: bytes, chunk: Chunk, begun: set[int]) -> bytes:
-    """The chunk of a chat, with the role in the first delta of each answer; as it is where all have one.
+    """The chunk of a chat, with the role in the first delta of each answer; as it is where all have one or it is odd.
 
     `begun` has the indices of the answers whose first delta was seen, and learns those of this chunk.
     """
@@ -44,6 +44,7 @@ def add_roles(data: bytes, chunk: Chunk, begun: set[int]) -> bytes:
         choices = _decode_choices(envelope.raw["choices"])
         are_new = [_begin(choice, of.index, begun) for choice, of in zip(choices, chunk.choices or (), strict=False)]
     except (MalformedObject, msgspec.MsgspecError, KeyError, RecursionError):
+        begun.update(of.index for of in chunk.choices or ())
         return data
     return splice(envelope, {"choices": msgspec.json.encode(choices)}) if any(are_new) else data
 

@@ -10,6 +10,10 @@ from typing import Final
 import msgspec
 
 _NULL: Final = msgspec.Raw(b"null")
+_ESCAPE: Final = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+"""Any escape in a JSON string; the group is half of a character (a surrogate) without its other half."""
 _SOMETHING_IN_A_LIST: Final = re.compile(rb"\[\s*[^\s\]]")
 
 
@@ -90,14 +94,18 @@ _decode_text = msgspec.json.Decoder(str).decode
 def read_chunk(data: bytes) -> Chunk:
     """A chunk or whole answer. ValueError where it is no JSON object.
 
-    An object with choices of another shape is kept for the rest; each choice counts as one delta without text.
+    An object with choices of another shape is kept for the rest; each choice counts as one delta without text. Servers
+    that cut text between the halves of a character (in UTF-16) are understood: half a character is read as U+FFFD.
     """
     try:
         return _decode(data)
     except msgspec.ValidationError:
         pass
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"no JSON: {error}") from None
+        whole = _ESCAPE.sub(lambda found: rb"\ufffd" if found[1] else found[0], data)
+        if whole == data:
+            raise ValueError(f"no JSON: {error}") from None
+        return read_chunk(whole)
     try:
         fields = _decode_loosely(data)
     except (msgspec.MsgspecError, RecursionError) as error:

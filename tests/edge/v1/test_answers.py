@@ -53,3 +53,24 @@ def test_deltas_that_hold_no_text_of_ours_are_read_around() -> None:
     chunk = read({"choices": [{"index": 0, "delta": delta, "logprobs": {"content": []}}]})
     assert chunk.choices == [Choice(delta=Delta())]
     assert chunk.usage == msgspec.Raw(b"null")
+
+
+@pytest.mark.parametrize(
+    "written,read",
+    [
+        (r"a\ud83d", "a\ufffd"),
+        (r"\uDE00b", "\ufffdb"),
+        (r"\ud83d\ud83d\ude00", "\ufffd\N{GRINNING FACE}"),
+        (r"\ud83d\ude00\ude00", "\N{GRINNING FACE}\ufffd"),
+        (r"\\ud83d \ud83d", "\\ud83d \ufffd"),
+        (r"\\\ud83d", "\\\ufffd"),
+    ],
+)
+def test_half_a_character_is_read_as_a_replacement(written: str, read: str) -> None:
+    chunk = read_chunk(b'{"choices":[{"delta":{"content":"%b"}}]}' % written.encode())
+    assert chunk.choices == [Choice(delta=Delta(content=read))]
+
+
+def test_what_is_no_json_stays_so_whatever_its_escapes() -> None:
+    with pytest.raises(ValueError, match="no JSON"):
+        read_chunk(rb'{"choices":[{"delta":{"content":"\ud83d"}}')

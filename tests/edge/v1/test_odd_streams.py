@@ -55,6 +55,9 @@ WHOLE = {
     "characters of many bytes": event(choices=[first({"content": "\N{PARTY POPPER}\u0301\u2028"})])
     + 'data: {"choices":[{"delta":{"content":"\N{PARTY POPPER}é"}}],"model":"hidden:latest"}\n\n'
     + STOP,
+    "characters in halves": event(choices=[first({"content": "HALF"})]).replace("HALF", "a\\ud83d")
+    + event(choices=[choice({"content": "HALF"})]).replace("HALF", "\\uDE00")
+    + STOP,
     "unknown fields": event(choices=[first({"new": {"model": "inner"}})], more=[1, 2.50, None]) + TEXT + STOP,
     "several lines of data": 'data: {"choices":[],\ndata: "x":1}\n\n' + TEXT + STOP,
 }
