@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from edge.errors import EdgeError
 from kit.money import format_usd
@@ -9,10 +10,15 @@ from kit.money import format_usd
 
 def insufficient_credits(posted_nanos: int, least_nanos: int) -> EdgeError:
     """The account has too little, also without its running requests."""
-    return EdgeError(
-        "insufficient_credits",
+    return EdgeError("insufficient_credits", _too_little(posted_nanos, least_nanos))
+
+
+@lru_cache(1_000)
+def _too_little(posted_nanos: int, least_nanos: int) -> str:
+    """Kept, since who is refused often tries again at once, and a refusal shall be cheap."""
+    return (
         f"Your balance is ${format_usd(max(posted_nanos, 0))}, and the shortest useful answer to this request may cost"
-        f" ${format_usd(least_nanos)}. Top up, or send a shorter prompt.",
+        f" ${format_usd(least_nanos)}. Top up, or send a shorter prompt."
     )
 
 
