@@ -24,6 +24,7 @@ from edge.lookup.catalogue import Catalogue, Route
 from edge.lookup.invalidation import Invalidation
 from edge.lookup.meters import LookupMeters
 from edge.money.path import MoneyPath
+from edge.overload import Overload
 from edge.settings import EdgeSettings
 from edge.tasks import Tasks
 from edge.upstream.clients import make_client
@@ -111,6 +112,8 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         idempotency = Idempotency(clients.usage)
         stack.push_async_callback(idempotency.close)
 
+        overload = Overload()
+        stack.callback(overload.close)
         ids, rates = IdFactory(), Rates(buckets)
         running = Running(Patience(), lambda route, now_s: looks.first_byte_s(route, now_s=now_s))
         callers = Callers(api_keys=api_keys, accounts=accounts, catalogue=catalogue)
@@ -123,6 +126,7 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
                 running=running,
                 new_id=ids.text,
                 now_ns=time.time_ns,
+                is_overloaded=overload.is_on,
             )
         )
 

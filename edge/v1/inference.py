@@ -61,6 +61,8 @@ class Parts:
     running: Running
     new_id: Callable[[], str]
     now_ns: Callable[[], int]
+    is_overloaded: Callable[[], bool]
+    """Whether new requests are refused, so that running ones go on."""
     max_body_bytes: int = 32 * 1024 * 1024
 
 
@@ -91,6 +93,8 @@ class Inference:
         reply = Reply(send, request_id=request_id, error_body=endpoint.error_body)
         started_s = asyncio.get_running_loop().time()
         try:
+            if self._parts.is_overloaded():
+                raise _overloaded()
             admitted = await self._admit(
                 endpoint,
                 # Not kept here: it may be large, and is over long before its answer.
@@ -261,6 +265,14 @@ class Inference:
                 cause=str(ending.error.__cause__ or ending.error.__context__ or ""),
             )
         return used
+
+
+def _overloaded() -> EdgeError:
+    return EdgeError(
+        "service_unavailable",
+        "This server has more requests than it can serve. Nothing was charged. Try again in a moment.",
+        headers={"retry-after": "1"},
+    )
 
 
 def _told(record: Record) -> dict[str, str | int]:

@@ -225,6 +225,8 @@ class Gateway:
     purse: Purse
     running: Running
     catalogue: Fixed
+    overloaded: asyncio.Event
+    """Set, it refuses new requests."""
 
     def post(self, path: str = "/v1/chat/completions", *, timeout_s: float = 30, **fields: Any) -> Any:
         """A request, to be used as a context; `script` says how the upstream answers, `timeout_s` when we leave."""
@@ -287,7 +289,7 @@ async def running_gateway(
     }
     snapshot = Snapshot(1, {one.public_name: one for one in models}, {"test": plan}, upstreams)
     keys, rates, ledger, purse = KnownKeys(), Generous(), Ledger(), Purse()
-    catalogue, running = Fixed(snapshot), Running(patience)
+    catalogue, running, overloaded = Fixed(snapshot), Running(patience), asyncio.Event()
     client, looks = make_client(CLIENT), Looks()
     fleet = Fleet(catalogue.current, always_alive, random=random.random, registry=CollectorRegistry())
     callers, ids = Callers(api_keys=keys, accounts=OnePlan(), catalogue=catalogue), IdFactory(time.time_ns, os.urandom)
@@ -300,6 +302,7 @@ async def running_gateway(
             running=running,
             new_id=ids.text,
             now_ns=time.time_ns,
+            is_overloaded=overloaded.is_set,
             max_body_bytes=max_body_bytes,
         )
     )
@@ -327,7 +330,8 @@ async def running_gateway(
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     async with aiohttp.ClientSession() as http:
-        yield Gateway(f"http://127.0.0.1:{port}", upstream_url, http, keys, rates, ledger, purse, running, catalogue)
+        url = f"http://127.0.0.1:{port}"
+        yield Gateway(url, upstream_url, http, keys, rates, ledger, purse, running, catalogue, overloaded)
     server.should_exit = True
     await serving
     await client.close()

@@ -46,6 +46,23 @@ async def test_without_a_valid_key_there_is_a_401(gateway: Gateway, path: str, a
     assert untouched(gateway)
 
 
+@pytest.mark.parametrize("path", [*PATHS, "/v1/responses"])
+async def test_a_process_that_has_more_to_do_than_it_can_refuses_what_is_new_and_goes_on(
+    gateway: Gateway, path: str
+) -> None:
+    async with gateway.post(stream=True, script={"tokens": 50, "before_token_s": 0.05}) as running:
+        await running.content.readline()
+        gateway.overloaded.set()
+        async with gateway.post(path) as response:
+            assert (await error(response))[:3] == (503, "server_error", "service_unavailable")
+            assert response.headers["retry-after"] == "1"
+        assert (await running.read()).endswith(b"data: [DONE]\n\n")
+    assert [record.status for record in gateway.purse.final] == [Status.SUCCESS]
+    gateway.overloaded.clear()
+    async with gateway.post(path) as response:
+        assert response.status == 200
+
+
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
     "data", [b"", b"{", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"a":' + b"[" * 50_000 + b"]" * 50_000 + b"}", b"{}"]
