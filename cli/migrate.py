@@ -25,17 +25,19 @@ class MigrateSettings(Settings):
 async def migrate(settings: MigrateSettings) -> None:
     """Roles, schemas and tables of every service, as new as this release; prints what it did.
 
-    Raises CommandError where roles cannot be made or the database is newer, and what asyncpg and SQLAlchemy raise.
+    Raises CommandError where roles cannot be made or a schema is newer (then none is touched), and what asyncpg and
+    SQLAlchemy raise.
     """
-    for service in SERVICES:
-        history = revisions.history(service)
-        current = await revisions.applied(service, settings.database_url)
-        if current and current not in history.known:
+    applied = {service: await revisions.applied(service, settings.database_url) for service in SERVICES}
+    for service, current in applied.items():
+        if current and current not in revisions.history(service).known:
             raise CommandError(
                 f"{service} is at {current}, which this release does not know: a newer one has migrated this database. "
                 "Run that one."
             )
-        if current and current == history.newest and await has_its_role(settings, service):
+    for service, current in applied.items():
+        newest = revisions.history(service).newest
+        if current and current == newest and await has_its_role(settings, service):
             print(f"{service}: up to date ({current})", flush=True)
         else:
             await bring_up_to_date(settings, service)

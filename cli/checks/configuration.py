@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,16 +14,16 @@ from cli.checks.surroundings import Surroundings, in_environment, in_file
 from kit.settings import Settings, explained, shared_secrets
 
 PROCESSES: Final = {
-    "up": ("deploy.local.settings:StackSettings", ""),
-    "migrate": ("cli.migrate:MigrateSettings", "DATABASE_URL"),
-    "edge": ("edge.settings:EdgeSettings", "JWT_SECRET"),
-    "auth": ("services.auth.settings:AuthSettings", "AUTH_LISTEN"),
-    "catalog": ("services.catalog.settings:CatalogSettings", "CATALOG_LISTEN"),
-    "billing": ("services.billing.settings:BillingSettings", "BILLING_LISTEN"),
-    "usage": ("services.usage.settings:UsageSettings", "USAGE_LISTEN"),
-    "seed": ("services.catalog.settings:SeedSettings", "CATALOG_DATABASE_URL"),
+    "up": ("deploy.local.settings:StackSettings", ()),
+    "migrate": ("cli.migrate:MigrateSettings", ("DATABASE_URL",)),
+    "edge": ("edge.settings:EdgeSettings", ("JWT_SECRET",)),
+    "auth": ("services.auth.settings:AuthSettings", ("AUTH_LISTEN",)),
+    "catalog": ("services.catalog.settings:CatalogSettings", ("CATALOG_LISTEN",)),
+    "billing": ("services.billing.settings:BillingSettings", ("BILLING_LISTEN",)),
+    "usage": ("services.usage.settings:UsageSettings", ("USAGE_LISTEN",)),
+    "seed": ("services.catalog.settings:SeedSettings", ("CATALOG_DATABASE_URL", "UPSTREAM_KIND")),
 }
-"""The settings of each process, found by name as the migrations are, and the variable that tells that it is here."""
+"""The settings of each process, found by name as the migrations are, and which ones tell that it is here."""
 
 _OF_COMPOSE: Final = frozenset(
     f"COMPOSE_{name}"
@@ -94,7 +93,7 @@ def _sources() -> Check:
         parts.append(f"from the environment: {', '.join(environment)}")
     if only := [name for name in file if name not in environment]:
         parts.append(f"from .env: {', '.join(only)}")
-    directory = in_environment("SECRETS_DIR") or in_file().get("SECRETS_DIR", "")
+    directory = _secrets_directory()
     if directory and (files := _secret_files(Path(directory), known)):
         parts.append(f"from {directory}: {', '.join(files)}")
     return ok("settings", "; ".join(parts) or "all defaults")
@@ -122,7 +121,7 @@ def _taken(here: Surroundings) -> Iterator[Check]:
     for process, (place, tell) in PROCESSES.items():
         if process == "up" and not here.running and any(here.targets.values()):
             continue
-        if tell and not (os.environ.get(tell) or in_file().get(tell)):
+        if not all(map(_is_set, tell)):
             continue
         problems = _problems(_class(place))
         for problem in problems:
@@ -131,6 +130,21 @@ def _taken(here: Surroundings) -> Iterator[Check]:
             yield failed(f"settings of {process}", f"{setting} {what}", mend or f"set {setting}: see .env.example")
         if not problems:
             yield ok(f"settings of {process}", "accepted")
+
+
+def _is_set(name: str) -> bool:
+    """Whether the environment, `.env` or a file of secrets has it; an empty one counts as none."""
+    if in_environment(name) or in_file().get(name):
+        return True
+    directory = _secrets_directory()
+    try:
+        return bool(directory and (Path(directory) / name.lower()).read_text().strip())
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _secrets_directory() -> str:
+    return in_environment("SECRETS_DIR") or in_file().get("SECRETS_DIR", "")
 
 
 def _problems(cls: type[Settings]) -> Sequence[str]:

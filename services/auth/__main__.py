@@ -16,12 +16,13 @@ from kit.ids import IdFactory
 from kit.secrets import sealer
 from kit.server import run, serve
 from kit.settings import load, text_of
+from kit.sweep import sweep
 from kit.tls import Tls
 from privaterouter.auth.v1 import auth_pb2
 from privaterouter.auth.v1.auth_pb2_grpc import add_AuthServiceServicer_to_server
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
-from services.auth import account_openings, virtual_keys
+from services.auth import account_openings, retention, virtual_keys
 from services.auth.api_keys import Digester
 from services.auth.callers import CALLERS
 from services.auth.parts import Parts, ProxyParts
@@ -83,13 +84,17 @@ async def main(settings: AuthSettings) -> None:
         servicer = AuthServicer(parts)
         renew = partial(virtual_keys.renew_seals, parts.database, parts.seals)
         renewing = [renew] if settings.app_secret_key_previous else []
+        sweeping = [
+            partial(sweep, parts.database, "auth.sessions", retention.delete_sessions, clock=parts.clock),
+            partial(sweep, parts.database, "auth.revocations", retention.delete_revocations, clock=parts.clock),
+        ]
         await serve(
             name="auth",
             listen=settings.auth_listen,
             register=lambda server: add_AuthServiceServicer_to_server(servicer, server),
             services=[auth_pb2.DESCRIPTOR.services_by_name["AuthService"].full_name],
             ready=parts.database.ping,
-            background=[*renewing, *(relay.run for relay in parts.relays)],
+            background=[*renewing, *(relay.run for relay in parts.relays), *sweeping],
             tls=tls,
             callers=CALLERS,
             health_listen=settings.health_listen,

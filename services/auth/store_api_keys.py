@@ -206,6 +206,21 @@ async def last_revocation(c: Connection) -> int:
     return sequence
 
 
+async def delete_revocations(c: Connection, moment: datetime, *, limit: int) -> int:
+    """Deletes the oldest revocations from before a moment; how many. The last one stays: the next counts from it."""
+    answer = await c.execute(
+        """
+        DELETE FROM auth.revocations WHERE sequence IN (
+            SELECT sequence FROM auth.revocations
+            WHERE create_time < $1 AND sequence < (SELECT max(sequence) FROM auth.revocations)
+            ORDER BY sequence LIMIT $2)
+        """,
+        moment,
+        limit,
+    )
+    return int(answer.split()[-1])
+
+
 def _known_key(row: Record) -> KnownKey:
     return KnownKey(api_key_of(row), row["owner_status"], row["virtual_key_sealed"])
 

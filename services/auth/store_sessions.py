@@ -1,11 +1,12 @@
 """All SQL about sessions."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from asyncpg import Record
 
 from kit.database import Connection
+from kit.ids import lowest_id
 from kit.paging import Page
 from services.auth.rows import Session, User
 from services.auth.store_users import USER_COLUMNS, user_of
@@ -75,6 +76,24 @@ async def end_sessions_of(c: Connection, user_id: UUID, now: datetime, *, kept: 
         now,
         kept,
     )
+
+
+async def delete_expired(c: Connection, moment: datetime, *, lasted: timedelta, limit: int) -> int:
+    """Deletes the oldest sessions that expired before a moment; how many.
+
+    `lasted` is how long a session lasts: an id says when it began, which spares an index for this.
+    """
+    answer = await c.execute(
+        """
+        DELETE FROM auth.sessions WHERE id IN (
+            SELECT id FROM auth.sessions WHERE id < $1 AND expire_time < $2
+            ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED)
+        """,
+        lowest_id(moment - lasted),
+        moment,
+        limit,
+    )
+    return int(answer.split()[-1])
 
 
 def _session(row: Record) -> Session:

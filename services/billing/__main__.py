@@ -1,5 +1,7 @@
 """Serves accounts, the ledger and leases: `python -m services.billing`."""
 
+from functools import partial
+
 from kit import logs, metrics, starting, tracing
 from kit.bus import Bus
 from kit.client import channel
@@ -8,10 +10,12 @@ from kit.database import Database
 from kit.ids import IdFactory
 from kit.server import run, serve
 from kit.settings import load
+from kit.sweep import sweep
 from kit.tls import Tls
 from privaterouter.billing.v1 import billing_pb2
 from privaterouter.billing.v1.billing_pb2_grpc import add_BillingServiceServicer_to_server
 from privaterouter.catalog.v1 import catalog_pb2
+from services.billing import retention
 from services.billing.announcements import Announcer
 from services.billing.callers import CALLERS
 from services.billing.plans import Plans
@@ -38,6 +42,10 @@ async def main(settings: BillingSettings) -> None:
     )
     uptime = Uptime(database, clock=utc_now, interval_s=settings.billing_beat_s)
     watch = Watch(database, clock=utc_now)
+    sweeping = [
+        partial(sweep, database, "billing.leases", retention.delete_leases, clock=utc_now),
+        partial(sweep, database, "billing.account_changes", retention.delete_changes, clock=utc_now),
+    ]
     try:
         await serve(
             name="billing",
@@ -45,7 +53,7 @@ async def main(settings: BillingSettings) -> None:
             register=lambda server: add_BillingServiceServicer_to_server(servicer, server),
             services=[billing_pb2.DESCRIPTOR.services_by_name["BillingService"].full_name],
             ready=database.ping,
-            background=[uptime.run, announcer.run, watch.run],
+            background=[uptime.run, announcer.run, watch.run, *sweeping],
             tls=tls,
             callers=CALLERS,
             health_listen=settings.health_listen,

@@ -7,6 +7,7 @@ from enum import Enum, auto
 from uuid import UUID
 
 from kit.database import Connection
+from kit.errors import Unavailable
 from kit.ids import IdFactory
 from services.billing import store, store_ledger
 from services.billing.books import Books, LeaseState
@@ -63,7 +64,8 @@ async def settle(
 ) -> Settlement:
     """Books what is new of the charges (None: an invalid one), then releases expired leases of drained workers.
 
-    A drained worker's leases go 90 s after their expiry: usage names it in every call until then.
+    A drained worker's leases go 90 s after their expiry: usage names it in every call until then. Unavailable where a
+    lease is deleted meanwhile, for being old: its row says to which month a charge belongs.
     """
     valid = [charge for charge in charges if charge]
     expired_before_ms = await store.uptime_ms(connection) - terms.release_after_ms
@@ -77,6 +79,8 @@ async def settle(
         | store.key_months_of(leases.values()),
         leases=leases.keys(),
     )
+    if used.keys() - books.leases.keys():
+        raise Unavailable("a lease is being deleted at this very moment")
     settlement = await _book(connection, books, charges=charges, used=used, ids=ids, now=now)
     for lease_id in lost:
         lease = books.leases[lease_id]

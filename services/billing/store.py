@@ -6,13 +6,14 @@ other, but never in a circle. store_accounts.py and store_ledger.py have the SQL
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from asyncpg import Record
 
 from kit.database import Connection
 from kit.errors import Unavailable
+from kit.ids import lowest_id
 from services.billing.books import Account, Books, KeyMonth, Lease, LeaseState
 
 ACCOUNT_COLUMNS = "account_id, plan_id, posted_nanos, leased_nanos, recall_until, create_time"
@@ -206,6 +207,29 @@ async def releasable_leases(
         expired_before_ms,
     )
     return {row["lease_id"]: LeaseFacts(*row) for row in rows}
+
+
+async def delete_leases(connection: Connection, moment: datetime, *, kept: timedelta, limit: int) -> int:
+    """Deletes the oldest leases of those begun before a moment, and released and long expired since; how many.
+
+    What counts is the moment in the id, which is of an edge's clock, and the time of expiry, of billing's own. One that
+    was charged after its month stays: by its row the books know to which month of the key those charges belong. So does
+    one that has another month than its id: a trigger of the ledger tells by the id what may be late.
+    """
+    answer = await connection.execute(
+        """
+        DELETE FROM billing.leases WHERE lease_id IN (
+            SELECT lease_id FROM billing.leases AS l
+            WHERE lease_id < $1 AND state = 'released' AND (month IS NULL OR month = billing.month_of_id(lease_id))
+                AND expire_uptime_ms <= (SELECT uptime_ms FROM billing.uptime) - $2::bigint
+                AND NOT EXISTS (SELECT FROM billing.late_leases WHERE lease_id = l.lease_id)
+            ORDER BY lease_id LIMIT $3 FOR UPDATE SKIP LOCKED)
+        """,
+        lowest_id(moment),
+        kept // timedelta(milliseconds=1),
+        limit,
+    )
+    return int(answer.split()[-1])
 
 
 async def workers_with_expired_leases(connection: Connection, *, uptime_ms: int) -> list[UUID]:

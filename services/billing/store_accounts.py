@@ -61,6 +61,21 @@ async def last_change(connection: Connection) -> int:
     return found
 
 
+async def delete_changes(connection: Connection, moment: datetime, *, limit: int) -> int:
+    """Deletes the oldest changes from before a moment; how many. The last one stays: it says where the list ends."""
+    answer = await connection.execute(
+        """
+        DELETE FROM billing.account_changes WHERE sequence IN (
+            SELECT sequence FROM billing.account_changes
+            WHERE create_time < $1 AND sequence < (SELECT max(sequence) FROM billing.account_changes)
+            ORDER BY sequence LIMIT $2)
+        """,
+        moment,
+        limit,
+    )
+    return int(answer.split()[-1])
+
+
 async def key_spend(connection: Connection, api_key_ids: Collection[UUID], *, month: date) -> dict[UUID, int]:
     """What these keys were charged in a month; those that spent nothing are left out."""
     rows = await connection.fetch(

@@ -72,6 +72,9 @@ leases = Table(
     Index("leases_unreleased_idx", "expire_uptime_ms", "worker_id", postgresql_where=text("state <> 'released'")),
 )
 
+# Leases that were charged after the end of their month, as a trigger of the ledger notes; these are never deleted.
+late_leases = Table("late_leases", metadata, Column("lease_id", Uuid, primary_key=True))
+
 uptime = Table(
     "uptime",
     metadata,

@@ -130,6 +130,31 @@ def test_every_process_says_whether_it_takes_its_settings(monkeypatch: pytest.Mo
     assert states(secret_checks.secrets(here)) == {"APP_SECRET_KEY": "failed", "JWT_SECRET": "failed"}
 
 
+def test_a_process_whose_secrets_are_files_is_seen_and_one_that_runs_elsewhere_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The catalogue's own address is no sign of the seeding, which has it as well."""
+    files = tmp_path / "secrets"
+    files.mkdir()
+    (files / "jwt_secret").write_text("short\n")
+    (files / "app_secret_key").write_text(secrets.token_hex(32))
+    (files / "catalog_database_url").write_text("postgresql://privaterouter_catalog:x@db/privaterouter")
+    (files / "database_url").write_text("")
+    given = {
+        "AUTH_ADDR": "auth:50051",
+        "SECRETS_DIR": str(files),
+        "REDIS_URL": "redis://redis",
+        "CATALOG_LISTEN": "[::]:1",
+    }
+    here = surroundings(monkeypatch, **given)
+    assert states([check for check in configuration(here) if check.name.startswith("settings of")]) == {
+        "settings of edge": "failed",
+        "settings of catalog": "ok",
+    }
+    here = surroundings(monkeypatch, UPSTREAM_KIND="nonsense")
+    assert states(configuration(here))["settings of seed"] == "failed"
+
+
 def test_weak_and_readable_secrets_are_told(monkeypatch: pytest.MonkeyPatch, alone: Path) -> None:
     (alone / ".env").write_text("JWT_SECRET=changeme\nLITELLM_MASTER_KEY=sk-1234\n")
     (alone / ".env").chmod(0o644)

@@ -71,12 +71,12 @@ async def test_a_role_with_an_address_of_its_own_keeps_its_password(databases: D
 
 
 async def test_a_database_that_a_newer_release_has_migrated_is_left_alone(databases: Databases) -> None:
-    url = await databases.fresh("auth", "catalog", "billing", "usage")
+    url = await databases.fresh("billing")
     admin = await databases.admin(url)
     await admin.execute("UPDATE billing.alembic_version SET version_num = '20991231_billing_1'")
     with pytest.raises(CommandError, match="billing is at 20991231_billing_1, which this release does not know"):
         await migrate(settings(url))
-    assert await migrations.current("auth", url) == migrations.head("auth")
+    assert await migrations.current("auth", url) is None  # though its turn comes first
 
 
 def test_a_database_that_cannot_be_reached_is_one_line() -> None:

@@ -265,7 +265,7 @@ class AuthServiceServicer:
 
     def ListRevocations(self, request, context):
         """Lists what has changed in keys and users since a sequence number, so that caches can drop it. Complete: a sequence
-        number is visible only when all lower ones are.
+        number is visible only when all lower ones are. What is older than 35 days is no longer listed, but for the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,7 @@ class AuthServiceStub:
     """Resolves one API key for its owner, who is logged in and names it by its id."""
     ListRevocations: aio.UnaryUnaryMultiCallable[auth_pb2.ListRevocationsRequest, auth_pb2.ListRevocationsResponse]
     """Lists what has changed in keys and users since a sequence number, so that caches can drop it. Complete: a sequence
-    number is visible only when all lower ones are.
+    number is visible only when all lower ones are. What is older than 35 days is no longer listed, but for the last.
     """
     ReportApiKeyUse: aio.UnaryUnaryMultiCallable[auth_pb2.ReportApiKeyUseRequest, auth_pb2.ReportApiKeyUseResponse]
     """Notes when keys were last used. An older time than the stored one changes nothing; unknown keys are skipped."""
@@ -205,7 +205,7 @@ class AuthServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[auth_pb2.ListRevocationsRequest, abc.Awaitable[auth_pb2.ListRevocationsResponse]],
     ) -> abc.Awaitable[auth_pb2.ListRevocationsResponse]:
         """Lists what has changed in keys and users since a sequence number, so that caches can drop it. Complete: a sequence
-        number is visible only when all lower ones are.
+        number is visible only when all lower ones are. What is older than 35 days is no longer listed, but for the last.
         """
 
     @abc_1.abstractmethod

@@ -174,7 +174,8 @@ class BillingServiceServicer:
 
     def ListAccountChanges(self, request, context):
         """Lists accounts whose plan or credit was changed by someone since a sequence number (charges are not listed), so that
-        caches can drop them. Complete: a sequence number is visible only when all lower ones are.
+        caches can drop them. Complete: a sequence number is visible only when all lower ones are. What is older than 35 days
+        is no longer listed, but for the last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -24,7 +24,8 @@ class BillingServiceStub:
     """Returns many accounts in one round trip. Unknown ones are left out."""
     ListAccountChanges: aio.UnaryUnaryMultiCallable[billing_pb2.ListAccountChangesRequest, billing_pb2.ListAccountChangesResponse]
     """Lists accounts whose plan or credit was changed by someone since a sequence number (charges are not listed), so that
-    caches can drop them. Complete: a sequence number is visible only when all lower ones are.
+    caches can drop them. Complete: a sequence number is visible only when all lower ones are. What is older than 35 days
+    is no longer listed, but for the last.
     """
     TopUp: aio.UnaryUnaryMultiCallable[billing_pb2.TopUpRequest, billing_pb2.TopUpResponse]
     """Adds credit that was paid for. The payment is a mock: no card is charged. Idempotent by `idempotency_key`."""
@@ -108,7 +109,8 @@ class BillingServiceServicer(metaclass=abc_1.ABCMeta):
         context: aio.ServicerContext[billing_pb2.ListAccountChangesRequest, abc.Awaitable[billing_pb2.ListAccountChangesResponse]],
     ) -> abc.Awaitable[billing_pb2.ListAccountChangesResponse]:
         """Lists accounts whose plan or credit was changed by someone since a sequence number (charges are not listed), so that
-        caches can drop them. Complete: a sequence number is visible only when all lower ones are.
+        caches can drop them. Complete: a sequence number is visible only when all lower ones are. What is older than 35 days
+        is no longer listed, but for the last.
         """
 
     @abc_1.abstractmethod
