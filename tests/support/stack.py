@@ -11,6 +11,7 @@ from pathlib import Path
 from deploy.local import places
 from deploy.local.home import Home
 from deploy.local.places import Places
+from tests.support.waiting import Allowance
 
 READY_WITHIN_S = 300.0  # the first start of LiteLLM on a machine; a part that dies is noticed at once
 PRIVATEROUTER = Path(sys.executable).with_name("privaterouter")
@@ -101,9 +102,9 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "PRIVATEROUTER_HOME": str(home), "EDGE_PORT": "0", "DASHBOARD_PORT": "0"}
 
 
-def until(ready: Callable[[], bool], *, within_s: float = 10.0, what: Callable[[], str] = lambda: "") -> None:
+def until(ready: Callable[[], bool], *, within_s: float = 20.0, what: Callable[[], str] = lambda: "") -> None:
     """Return once `ready()`; AssertionError with `what()` when it is not in time."""
-    deadline = time.monotonic() + within_s
+    allowance = Allowance(within_s)
     while not ready():
-        assert time.monotonic() < deadline, f"not in {within_s:.0f} s. {what()}"
+        assert allowance.is_left(), f"not in {within_s:.0f} s. {what()}"
         time.sleep(0.02)
