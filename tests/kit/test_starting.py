@@ -126,8 +126,16 @@ async def test_a_server_that_stays_away_is_named_every_few_moments_without_its_p
 
 async def test_a_refused_password_says_so_and_whose(databases: Databases, things_url: str, said: Said) -> None:
     wrong = databases.url_for("sample", things_url).replace("privaterouter_sample:", "privaterouter_sample:not")
+    need = starting.schema("sample", wrong, allow_newer=False)
+    waiting = asyncio.create_task(waited(said, need, within_s=60))
+
+    async def told() -> bool:
+        return bool(said)
+
+    await eventually(told)
+    waiting.cancel()
     with pytest.raises(SystemExit):
-        await waited(said, starting.schema("sample", wrong, allow_newer=False), within_s=0.1)
+        await waited(said, need, within_s=0.1)
     assert said[0][1].startswith('refuses us: password authentication failed for user "privaterouter_sample"')
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from edge.upstream import aiohttp_client, sites
+from edge.upstream import aiohttp_client, pool, sites
 from edge.upstream.client import Broken, Client, ClientKind
 from edge.upstream.clients import make_client
 from tests.edge.upstream.clients.asking import Told, ask, read, told
@@ -116,7 +116,11 @@ async def finished(client: Client, server: RawServer) -> None:
     response.release()
 
 
-async def test_a_connection_whose_answer_ends_soon_after_it_is_over_is_kept(client: Client, kind: ClientKind) -> None:
+async def test_a_connection_whose_answer_ends_soon_after_it_is_over_is_kept(
+    client: Client, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_END_S", 30.0)
+
     async def late(server: RawServer, talk: Talk) -> None:
         while True:
             server.asked.append(await talk.request())
@@ -146,7 +150,7 @@ async def test_a_connection_whose_answer_is_not_over_after_all_is_closed(client:
 
     async with raw_server(wrong) as server:
         await finished(client, server)
-        await closed(server)
+        await closed(server, within_s=5)
         assert (connections("used"), connections("idle")) == (0, 0)
 
 
@@ -203,7 +207,7 @@ async def test_idle_connections_are_closed_in_time(kind: ClientKind, monkeypatch
         await asyncio.sleep(0.3)
         await told(client, server.url())
         assert server.connections == 2
-        await closed(server)
+        await closed(server, within_s=5)
         await client.close()
 
 
@@ -356,5 +360,5 @@ async def test_many_that_break_leave_nothing_behind(client: Client, break_off: C
     async with raw_server(fickle) as server:
         said = await asyncio.gather(*(told(client, server.url()) for _ in range(40)))
         assert all(one.broken for one in said)
-        await closed(server)
+        await closed(server, within_s=5)
         assert (connections("used"), connections("idle")) == (0, 0)
