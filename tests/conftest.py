@@ -18,6 +18,19 @@ from tests.support.databases import Cluster, Databases
 # Folders whose tests share a stack that is slow to start.
 TOGETHER = ("browser", "cli", "e2e", "faults", "telemetry")
 
+# What takes longest, the longest first: what is begun late keeps one worker busy when the others have nothing left.
+FIRST = (
+    "tests/e2e/",
+    "tests/browser/",
+    "tests/cli/",
+    "tests/deploy/local/test_stack.py",
+    "tests/faults/",
+    "tests/deploy/local/test_litellm.py",
+    "tests/deploy/compose/test_containers.py",
+    "tests/telemetry/",
+    "tests/services/",
+)
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
@@ -40,6 +53,15 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
     """Tests that run side by side (`-n auto`) are spread like this, whatever `--dist` says."""
     return Together(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Begin with what takes longest, where tests run side by side."""
+    if hasattr(config, "workerinput"):
+        items.sort(
+            key=lambda item: next((at for at, path in enumerate(FIRST) if item.nodeid.startswith(path)), len(FIRST))
+        )
 
 
 @pytest.fixture(scope="session")
