@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -306,6 +307,27 @@ async def always_alive(upstream: Upstream) -> bool:
     return True
 
 
+class Server(uvicorn.Server):
+    """Ends when it can; the real one looks ten times a second whether it is to end, and then rests as long again."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leaving = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.leaving.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in [*self.server_state.connections]:
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*(server.wait_closed() for server in self.servers))
+
+
 @asynccontextmanager
 async def running_gateway(
     upstream_url: str, *, patience: Patience, max_body_bytes: int = 1024 * 1024, deps: Any = None
@@ -365,13 +387,13 @@ async def running_gateway(
         else:
             await inference(endpoint, scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="httptools"))
+    server = Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="httptools"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
     port = server.servers[0].sockets[0].getsockname()[1]
     async with aiohttp.ClientSession() as http:
         yield Gateway(f"http://127.0.0.1:{port}", upstream_url, http, keys, rates, ledger, purse, running, catalogue)
-    server.should_exit = True
+    server.leaving.set()
     await serving
     await client.close()
