@@ -16,6 +16,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from kit import presence
 from kit.client import channel
 from kit.errors import RemoteError
 from kit.health import LIVENESS, TAKES_CALLS, is_serving
@@ -40,7 +41,10 @@ async def started(address: str, *arguments: str) -> AsyncIterator[asyncio.subpro
             await process.wait()
 
 
-async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None:
+async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "RESTART_S", 0.1)  # who has come too late to be refused would wait for the next one
     address = f"unix:{tmp_path}/echo"
     async with started(address) as process, channel(address) as client:
         await eventually(lambda: is_serving(client), within_s=20, what="the server")
