@@ -5,7 +5,13 @@ SHELL := bash
 MAKEFLAGS += --warn-undefined-variables --no-builtin-rules --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+# One after the other, whatever -j says, but for the checks, of which each keeps one core busy.
+ifndef AT_ONCE
 .NOTPARALLEL:
+endif
+
+# Whatever the environment says, what is imported is compiled once: the tests alone start some hundreds of programs.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Any Python from 3.11 on makes the virtual environment; PYTHON=... chooses one.
 PYTHON ?= python3
@@ -41,7 +47,8 @@ reset: .venv/.ready-embedded ## Delete the data of the embedded stack, after ask
 test: check pytest ## Run every check and every test
 
 .PHONY: check
-check: format lint types imports proto-check dashboard-check ## Run every check but the tests
+check: .venv/.ready-dev ## Run every check but the tests
+	@$(MAKE) --jobs=2 --output-sync=target AT_ONCE=yes types dashboard-check format lint imports proto-check
 
 .PHONY: pytest
 pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"

@@ -1,7 +1,8 @@
 """A sample service for the tests of the toolbox, which knows no real one."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,9 @@ from kit import dsn, migrations
 from kit.database import Database
 from tests.support import sample_service
 from tests.support.databases import APP_SECRET, Databases
+
+Connect = Callable[..., Awaitable[Database]]
+"""Takes what `Database.connect` takes in seconds."""
 
 
 @pytest.fixture
@@ -29,15 +33,26 @@ async def things_url(databases: Databases, sample: Path) -> str:
 
 
 @pytest.fixture
-async def things(databases: Databases, things_url: str) -> AsyncIterator[Database]:
+async def connect(databases: Databases, things_url: str) -> AsyncIterator[Connect]:
+    """Connects as the sample service: more patient than a machine stands still, but for what a test says otherwise."""
+    made: list[Database] = []
+
+    async def connected(**patience_s: Any) -> Database:
+        database = await Database.connect(
+            databases.url_for("sample", things_url),
+            application_name="things",
+            max_size=2,
+            **{"statement_timeout_s": 30.0, "lock_timeout_s": 15.0, "acquire_timeout_s": 15.0, **patience_s},
+        )
+        made.append(database)
+        return database
+
+    yield connected
+    for database in made:
+        await database.close()
+
+
+@pytest.fixture
+async def things(connect: Connect) -> Database:
     """A Database connected as the sample service."""
-    database = await Database.connect(
-        databases.url_for("sample", things_url),
-        application_name="things",
-        max_size=2,
-        statement_timeout_s=0.5,
-        lock_timeout_s=0.2,
-        acquire_timeout_s=0.3,
-    )
-    yield database
-    await database.close()
+    return await connect()

@@ -30,7 +30,7 @@ def service() -> echo.Echo:
 async def client(service: echo.Echo) -> AsyncIterator[grpc.aio.Channel]:
     async with (
         running(listen="127.0.0.1:0", register=service.register, drain_s=0) as target,
-        channel(target, echo.descriptor(), timeout_s=2.0) as connected,
+        channel(target, echo.descriptor(), timeout_s=60.0) as connected,
     ):
         yield connected
 
@@ -77,8 +77,8 @@ async def test_a_call_without_a_deadline_gets_the_channels(client: grpc.aio.Chan
         return str(context.time_remaining()).encode()
 
     service.answer = remaining
-    assert 1 < float(await echo.call(client, "Read")) < 3
-    assert 7 < float(await echo.call(client, "Read", timeout=8)) < 9
+    assert 40 < float(await echo.call(client, "Read")) < 61
+    assert 180 < float(await echo.call(client, "Read", timeout=200)) < 201
 
 
 async def test_a_passed_deadline_is_a_remote_error_and_stops_the_handler(
@@ -97,7 +97,7 @@ async def test_a_passed_deadline_is_a_remote_error_and_stops_the_handler(
     with pytest.raises(RemoteError) as caught:
         await echo.call(client, "Read", timeout=0.1)
     assert (caught.value.code, caught.value.domain) == (grpc.StatusCode.DEADLINE_EXCEEDED, "")
-    await asyncio.wait_for(stopped.wait(), 5)
+    await asyncio.wait_for(stopped.wait(), 15)
 
 
 @pytest.mark.parametrize("method", ["Read", "Put"])

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from kit.database import Connection, Database
 from kit.errors import Unavailable
 from tests.faults.links import Link
+from tests.kit.conftest import Connect
 from tests.support.databases import Databases
 
 
@@ -70,14 +71,16 @@ async def test_errors_of_the_data_pass_through(things: Database) -> None:
             await add(connection, 1)
 
 
-async def test_a_slow_statement_is_unavailable(things: Database) -> None:
+async def test_a_slow_statement_is_unavailable(connect: Connect) -> None:
+    things = await connect(statement_timeout_s=0.5)
     with pytest.raises(Unavailable):
         async with things.transaction() as connection:
             await connection.execute("SELECT pg_sleep(30)")
     assert await things.ping()
 
 
-async def test_a_row_that_is_locked_too_long_is_unavailable(things: Database) -> None:
+async def test_a_row_that_is_locked_too_long_is_unavailable(connect: Connect) -> None:
+    things = await connect(lock_timeout_s=0.2)
     async with things.transaction() as holder:
         await add(holder, 1)
         with pytest.raises(Unavailable):
@@ -86,7 +89,8 @@ async def test_a_row_that_is_locked_too_long_is_unavailable(things: Database) ->
     assert await count(things) == 1
 
 
-async def test_an_exhausted_pool_is_unavailable_and_recovers(things: Database) -> None:
+async def test_an_exhausted_pool_is_unavailable_and_recovers(connect: Connect) -> None:
+    things = await connect(acquire_timeout_s=1.0)
     async with things.reader(), things.reader():
         with pytest.raises(Unavailable):
             async with things.reader():
@@ -120,9 +124,9 @@ async def test_a_server_that_has_said_farewell_but_not_closed_yet_is_unavailable
     link = Link("slow", f"unix:{tmp_path}/.s.PGSQL.5432", lambda: f"unix:{directory}/.s.PGSQL.5432")
     await link.start()
     proxied = urlsplit(url)._replace(query=urlencode({"host": str(tmp_path), "port": "5432"})).geturl()
-    database = await Database.connect(proxied, application_name="farewell", max_size=1, acquire_timeout_s=0.5)
+    database = await Database.connect(proxied, application_name="farewell", max_size=1, acquire_timeout_s=15.0)
     admin = await databases.admin(things_url)
-    link.slow_close_s = 0.3
+    link.slow_close_s = 2.0
     async with database.transaction() as connection:
         pid = await connection.fetchval("SELECT pg_backend_pid()")
     await admin.execute("SELECT pg_terminate_backend($1, 5000)", pid)
@@ -144,7 +148,7 @@ async def test_a_server_gone_silent_is_unavailable_also_while_its_connection_is_
     await link.start()
     proxied = urlsplit(url)._replace(query=urlencode({"host": str(tmp_path), "port": "5432"})).geturl()
     database = await Database.connect(
-        proxied, application_name="silent", max_size=1, acquire_timeout_s=0.3, statement_timeout_s=0.3
+        proxied, application_name="silent", max_size=1, acquire_timeout_s=1.0, statement_timeout_s=1.0
     )
     assert await count(database) == 0
     link.hold()

@@ -88,7 +88,7 @@ async def test_who_shows_no_valid_certificate_does_not_get_in(
             client = grpc.aio.secure_channel(target, shown(stranger))
     async with client:
         with pytest.raises((RemoteError, grpc.aio.AioRpcError)) as caught:
-            await echo.call(client, "Post", timeout=5)
+            await echo.call(client, "Post", timeout=20)
     error = unpack(caught.value) if isinstance(caught.value, grpc.aio.AioRpcError) else caught.value
     assert isinstance(error, RemoteError)
     assert (error.code, service.calls) == (grpc.StatusCode.UNAVAILABLE, 0)
@@ -106,7 +106,7 @@ async def test_a_server_that_is_another_is_not_called(
             authorities.write(believed)
     async with serving(service, Tls(home)) as target, client_of(workshop.issue("edge"), target) as edge:
         with pytest.raises(RemoteError) as caught:
-            await echo.call(edge, "Post", timeout=5)
+            await echo.call(edge, "Post", timeout=20)
     assert (caught.value.code, service.calls) == (grpc.StatusCode.UNAVAILABLE, 0)
 
 

@@ -16,6 +16,7 @@ import grpc
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from kit import presence
 from kit.client import channel
 from kit.errors import RemoteError
 from kit.health import LIVENESS, TAKES_CALLS, is_serving
@@ -40,11 +41,14 @@ async def started(address: str, *arguments: str) -> AsyncIterator[asyncio.subpro
             await process.wait()
 
 
-async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(tmp_path: Path) -> None:
+async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "RESTART_S", 0.1)  # who has come too late to be refused would wait for the next one
     address = f"unix:{tmp_path}/echo"
     async with started(address) as process, channel(address) as client:
         await eventually(lambda: is_serving(client), within_s=20, what="the server")
-        running_call = asyncio.create_task(echo.call(client, "Post", b"1"))
+        running_call = asyncio.create_task(echo.call(client, "Post", b"4"))
         assert process.stdout is not None
         assert await process.stdout.readline() == b"begun\n"
         process.send_signal(signal.SIGTERM)
@@ -52,7 +56,7 @@ async def test_sigterm_lets_running_calls_end_and_takes_no_new_ones(tmp_path: Pa
             await eventually(lambda: refused(late), what="refusal of new calls")
         assert not running_call.done()
         assert await running_call == b"slept"
-        out, err = await asyncio.wait_for(process.communicate(), 10)
+        out, err = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     assert out == b"background cancelled\n"
     assert [json.loads(line)["event"] for line in err.splitlines()] == ["listening", "draining", "stopped"]
@@ -81,7 +85,7 @@ async def test_a_background_task_that_loses_a_cancellation_is_cancelled_again(tm
         async with channel(address) as client:
             await eventually(lambda: is_serving(client), within_s=20, what="the server")
         process.send_signal(signal.SIGTERM)
-        out, _ = await asyncio.wait_for(process.communicate(), 10)
+        out, _ = await asyncio.wait_for(process.communicate(), 20)
     assert process.returncode == 0
     assert out == b"background cancelled\n"
 
@@ -186,7 +190,7 @@ def _frame(kind: int, payload: bytes = b"") -> bytes:
 async def _answered(reader: asyncio.StreamReader) -> bool:
     """Whether the server's next word is an answer to a ping, not a farewell."""
     while True:
-        head = await asyncio.wait_for(reader.readexactly(9), 5)
+        head = await asyncio.wait_for(reader.readexactly(9), 15)
         await reader.readexactly(int.from_bytes(head[:3]))
         if head[3] in {_PING, _GOAWAY}:
             return head[3] == _PING

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from pathlib import Path
 from deploy.local import places
 from deploy.local.home import Home
 from deploy.local.places import Places
+from tests.support import commands
+from tests.support.waiting import Allowance
 
 READY_WITHIN_S = 300.0  # the first start of LiteLLM on a machine; a part that dies is noticed at once
-PRIVATEROUTER = Path(sys.executable).with_name("privaterouter")
 
 
 class RunningStack:
@@ -64,7 +64,7 @@ def started_stack(home: Path, **settings: str) -> Iterator[RunningStack]:
     with (
         (home.parent / "up.log").open("w") as log,
         subprocess.Popen(
-            [PRIVATEROUTER, "up"],
+            [commands.PROGRAM, "up"],
             env={**environment(home), **settings},
             cwd=home.parent,
             stdin=subprocess.DEVNULL,
@@ -83,16 +83,7 @@ def started_stack(home: Path, **settings: str) -> Iterator[RunningStack]:
 
 def privaterouter(*arguments: str, home: Path, stdin: str = "", **settings: str) -> "subprocess.CompletedProcess[str]":
     """Run one command to its end, in a directory without `.env`."""
-    return subprocess.run(
-        [PRIVATEROUTER, *arguments],
-        env={**environment(home), **settings},
-        cwd=home.parent,
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return commands.run(arguments, environment={**environment(home), **settings}, directory=home.parent, stdin=stdin)
 
 
 def environment(home: Path) -> dict[str, str]:
@@ -101,9 +92,9 @@ def environment(home: Path) -> dict[str, str]:
     return {**kept, "PRIVATEROUTER_HOME": str(home), "EDGE_PORT": "0", "DASHBOARD_PORT": "0"}
 
 
-def until(ready: Callable[[], bool], *, within_s: float = 10.0, what: Callable[[], str] = lambda: "") -> None:
+def until(ready: Callable[[], bool], *, within_s: float = 20.0, what: Callable[[], str] = lambda: "") -> None:
     """Return once `ready()`; AssertionError with `what()` when it is not in time."""
-    deadline = time.monotonic() + within_s
+    allowance = Allowance(within_s)
     while not ready():
-        assert time.monotonic() < deadline, f"not in {within_s:.0f} s. {what()}"
+        assert allowance.is_left(), f"not in {within_s:.0f} s. {what()}"
         time.sleep(0.02)

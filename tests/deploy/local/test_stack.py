@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support.commands import PROGRAM
 from tests.support.stack import (
-    PRIVATEROUTER,
     RunningStack,
     environment,
     privaterouter,
@@ -119,7 +119,7 @@ def test_a_taken_port_is_named_with_the_variable_to_change(tmp_path: Path, varia
 
 def test_a_full_disk_is_said_with_what_to_do(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    inside = f"mount -t tmpfs -o size=20m tmpfs {tmp_path} && PRIVATEROUTER_HOME={home} exec {PRIVATEROUTER} up"
+    inside = f"mount -t tmpfs -o size=20m tmpfs {tmp_path} && PRIVATEROUTER_HOME={home} exec {PROGRAM} up"
     refused = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside],
         env=environment(home),

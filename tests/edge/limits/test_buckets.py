@@ -122,7 +122,7 @@ async def test_a_slot_is_free_for_other_edges_soon(buckets: Buckets, redis_url: 
 
 
 async def test_the_slots_of_an_edge_that_has_died_come_free(buckets: Buckets, redis_url: str) -> None:
-    dead = Buckets(redis_url, slot_s=0.2, renew_s=60)
+    dead = Buckets(redis_url, slot_s=1.5, renew_s=60)
     assert await allows(dead, ONE, member="lost")
     assert not await allows(buckets, ONE, member="next")
     await eventually(lambda: allows(buckets, ONE, member="next"))
@@ -130,7 +130,7 @@ async def test_the_slots_of_an_edge_that_has_died_come_free(buckets: Buckets, re
 
 
 async def test_slots_of_what_runs_are_renewed_and_those_of_what_has_ended_are_not(redis_url: str) -> None:
-    alive = Buckets(redis_url, slot_s=0.5, renew_s=0.05)
+    alive = Buckets(redis_url, slot_s=2.0, renew_s=0.05)
     two = Slots("two", 2)
     assert await allows(alive, two, member="long")
     assert await allows(alive, two, member="short")

@@ -143,7 +143,12 @@ async def test_money_that_running_requests_hold_is_a_429_with_retry_after(world:
     await hold(path, account, 10 * CENT)
     asking = asyncio.create_task(hold(path, account, 5 * CENT, 5 * CENT))
     await eventually(lambda: _true(len(world.billing.asked()) >= 2))
-    world.clock.now_s += 0.5
+
+    async def is_over() -> bool:
+        world.clock.now_s += 0.5  # patience begins with billing's answer, which may be on its way yet
+        return asking.done()
+
+    await eventually(is_over, what="the end of the patience")
     with pytest.raises(EdgeError) as caught:
         await asking
     assert (caught.value.code, caught.value.status, caught.value.headers) == (

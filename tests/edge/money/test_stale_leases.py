@@ -44,7 +44,7 @@ async def test_a_lease_that_went_stale_is_renewed_before_it_is_used_again(world:
 
 async def test_running_requests_on_a_stale_lease_go_on(world: World) -> None:
     account = world.account(100 * CENT)
-    path = world.worker()
+    path = world.worker(close_s=0.5)  # billing stays away
     running = await hold(path, account, CENT)
     made = record(account)
     path.open(running, made)

@@ -22,7 +22,7 @@ from tests.edge.money.world import CENT, hold, some_id
 from tests.support.services import RunningServices
 from tests.support.waiting import eventually
 
-PACE = Pace(renew_s=0.5, tick_s=0.1, idle_s=0.5)
+PACE = Pace(renew_s=0.5, tick_s=0.1, idle_s=0.5, ask_timeout_s=15.0, renew_timeout_s=15.0, close_s=15.0)
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ PACE = Pace(
     life_s=0.5,
     adopt_s=0.1,
     patience_s=0.2,
-    ask_timeout_s=1.0,
-    close_s=3.0,
+    ask_timeout_s=15.0,
+    close_s=15.0,
 )
 """Hundreds of times as fast as usual where a test waits for it; what depends on the clock is turned by hand."""
 

@@ -24,6 +24,14 @@ def ollama_url(running_ollama: str) -> str:
 
 @pytest.fixture
 async def getter() -> AsyncIterator[Getter]:
+    """Asks, and waits for longer than a machine stands still."""
+    get = Getter(timeout_s=15.0, max_bytes=100_000)
+    yield get
+    await get.close()
+
+
+@pytest.fixture
+async def hasty_getter() -> AsyncIterator[Getter]:
     """Asks with little patience."""
     get = Getter(timeout_s=0.5, max_bytes=100_000)
     yield get

@@ -118,18 +118,20 @@ async def test_an_upstream_that_is_away_is_not_healthy_and_says_why(kind: str, g
 
 
 @pytest.mark.parametrize("kind", ["openai", "litellm", "ollama"])
-async def test_a_silent_upstream_is_given_up_in_time(kind: str, getter: Getter) -> None:
+async def test_a_silent_upstream_is_given_up_in_time(kind: str, hasty_getter: Getter) -> None:
     async def handle(request: web.Request) -> web.Response:
         await asyncio.sleep(60)
         return web.Response()
 
     async with server(handle) as url, asyncio.timeout(10):
-        assert await probe(upstream(kind, url), getter) == Look(healthy=False, why="no answer within 0.5 s")
+        assert await probe(upstream(kind, url), hasty_getter) == Look(healthy=False, why="no answer within 0.5 s")
 
 
 @pytest.mark.parametrize("pause_s", [0.0, 0.05])
 @pytest.mark.parametrize("kind", ["openai", "litellm", "ollama"])
-async def test_an_answer_without_end_is_given_up(kind: str, pause_s: float, getter: Getter) -> None:
+async def test_an_answer_without_end_is_given_up(
+    kind: str, pause_s: float, getter: Getter, hasty_getter: Getter
+) -> None:
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -138,7 +140,7 @@ async def test_an_answer_without_end_is_given_up(kind: str, pause_s: float, gett
             await asyncio.sleep(pause_s)
 
     async with server(handle) as url, asyncio.timeout(10):
-        seen = await probe(upstream(kind, url), getter)
+        seen = await probe(upstream(kind, url), hasty_getter if pause_s else getter)
     assert (seen.healthy, seen.why) == (
         False,
         "no answer within 0.5 s" if pause_s else "an answer of over 100000 bytes",

@@ -9,8 +9,9 @@ from edge.v1.exchange import Patience
 from tests.edge.v1.gateway import Gateway, running_gateway
 from tests.support.processes import fake_upstream
 
-# Real waits, scaled: what takes minutes in production takes parts of a second here.
-PATIENCE = Patience(usage_s=0.5, tick_s=0.05)
+# More than the real one where a test does not wait for it, so that a machine that stands still changes no answer.
+PATIENCE = Patience(keep_alive_s=15.0, usage_s=15.0, tick_s=0.05)
+BEATING = replace(PATIENCE, keep_alive_s=0.3)
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +34,15 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
 @pytest.fixture
 async def beating(upstream_url: str) -> AsyncIterator[Gateway]:
     """A gateway that keeps a silent stream alive every 0.3 s; the others do so as rarely as the real one."""
-    async with running_gateway(upstream_url, patience=replace(PATIENCE, keep_alive_s=0.3)) as running:
+    async with running_gateway(upstream_url, patience=BEATING) as running:
+        yield running
+        assert running.purse.held == set()
+
+
+@pytest.fixture
+async def ending(upstream_url: str) -> AsyncIterator[Gateway]:
+    """A gateway that waits a second for the usage after the end of an answer; the others wait longer."""
+    async with running_gateway(upstream_url, patience=replace(PATIENCE, usage_s=1.0)) as running:
         yield running
         assert running.purse.held == set()
 

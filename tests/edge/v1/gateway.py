@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import random
+import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import pytest
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -43,6 +45,7 @@ from edge.v1.reaching import Upstreams
 from edge.v1.tickets import Tickets
 from kit.ids import IdFactory
 from privaterouter.billing.v1 import billing_pb2
+from tests.support.waiting import eventually
 
 CLIENT = ClientKind(os.environ.get("UPSTREAM_CLIENT", ClientKind.POOL))
 """Who makes connections to upstreams in these tests: both clients have to pass them."""
@@ -50,7 +53,8 @@ CALLER = Caller("key-1", "account-1", None, frozenset(), None, None, virtual_key
 PRICE = Price("price-1", 100_000_000, 50_000_000, 300_000_000, 125_000_000)
 
 
-ROUTE = Route("default", "hidden:latest", 1, 0, first_byte_timeout_s=1.0, idle_timeout_s=1.0, total_timeout_s=20.0)
+ROUTE = Route("default", "hidden:latest", 1, 0, first_byte_timeout_s=30.0, idle_timeout_s=30.0, total_timeout_s=60.0)
+"""Longer than any machine stands still; `Gateway.hurry` is for the tests in which an upstream is silent."""
 
 
 def model(name: str, **changes: Any) -> Model:
@@ -234,6 +238,47 @@ class Gateway:
         timeout = aiohttp.ClientTimeout(timeout_s)
         return self.http.post(self.url + path, json=body(path, **fields), headers=headers, timeout=timeout)
 
+    def hurry(self, *upstreams: str, first_byte_timeout_s: float = 1.0, idle_timeout_s: float = 1.0) -> None:
+        """From now on these upstreams, or all, may be silent for so long."""
+        snapshot = self.catalogue.snapshot
+
+        def hurried(route: Route) -> Route:
+            if upstreams and route.upstream_name not in upstreams:
+                return route
+            return replace(route, first_byte_timeout_s=first_byte_timeout_s, idle_timeout_s=idle_timeout_s)
+
+        models = {
+            name: replace(one, routes=tuple(hurried(route) for route in one.routes))
+            for name, one in snapshot.models.items()
+        }
+        self.catalogue.snapshot = replace(snapshot, models=models)
+
+    async def asked(self) -> str:
+        """Id of the first request, once an upstream has it."""
+
+        async def known() -> str:
+            opened = self.purse.opened
+            return opened[0].request_id if opened and await self.tally(opened[0].request_id) else ""
+
+        return await eventually(known, what="the upstream to be asked")
+
+    async def leave(self, path: str = "/v1/chat/completions", *, once: Callable[[], bool], **fields: Any) -> None:
+        """Asks, and leaves when an upstream has the request and `once()`."""
+
+        async def ask() -> None:
+            async with self.post(path, **fields) as response:
+                await response.read()
+
+        async def far_enough() -> bool:
+            return once()
+
+        client = asyncio.create_task(ask())
+        await self.asked()
+        await eventually(far_enough, what="the moment to leave")
+        client.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await client
+
     async def tally(self, request_id: str) -> Any:
         """What the upstream knows of a request; None where it never saw it."""
         async with self.http.get(f"{self.upstream_url}/tally?id={request_id}") as response:
@@ -262,6 +307,27 @@ def body(path: str, *, script: dict[str, Any] | None = None, **fields: Any) -> d
 async def always_alive(upstream: Upstream) -> bool:
     """No upstream is probed."""
     return True
+
+
+class Server(uvicorn.Server):
+    """Ends when it can; the real one looks ten times a second whether it is to end, and then rests as long again."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.leaving = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.leaving.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in [*self.server_state.connections]:
+            connection.shutdown()
+        while self.server_state.connections or self.server_state.tasks:
+            await asyncio.sleep(0.001)
+        await asyncio.gather(*(server.wait_closed() for server in self.servers))
 
 
 @asynccontextmanager
@@ -324,14 +390,14 @@ async def running_gateway(
         else:
             await inference(endpoint, scope, receive, send)
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="httptools"))
+    server = Server(uvicorn.Config(app, port=0, lifespan="off", log_config=None, http="httptools"))
     serving = asyncio.create_task(server.serve())
     while not server.started:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.001)
     port = server.servers[0].sockets[0].getsockname()[1]
     async with aiohttp.ClientSession() as http:
         url = f"http://127.0.0.1:{port}"
         yield Gateway(url, upstream_url, http, keys, rates, ledger, purse, running, catalogue, overloaded)
-    server.should_exit = True
+    server.leaving.set()
     await serving
     await client.close()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from edge.money.records import Status
-from edge.v1.exchange import Patience
+from tests.edge.v1.conftest import PATIENCE
 from tests.edge.v1.gateway import ROUTE, Gateway, body, model, running_gateway
 from tests.edge.v1.test_stream import events, final
 from tests.support.waiting import eventually
@@ -37,12 +37,7 @@ async def deaf(gateway: Gateway, **fields: Any) -> AsyncIterator[asyncio.StreamR
 
 async def held_up(gateway: Gateway) -> tuple[str, int]:
     """The only request, and how much its upstream could send, when it can send no more."""
-
-    async def asked() -> str:
-        opened = gateway.purse.opened
-        return opened[0].request_id if opened and await gateway.tally(opened[0].request_id) else ""
-
-    request_id = await eventually(asked, what="the upstream to be asked")
+    request_id = await gateway.asked()
     sent = -1
 
     async def stuck() -> bool:
@@ -89,11 +84,11 @@ async def test_a_client_that_reads_again_has_lost_nothing(gateway: Gateway) -> N
     assert gateway.purse.final[0].status is Status.SUCCESS
 
 
-async def test_a_client_that_reads_the_end_late_gets_the_usage_too(gateway: Gateway) -> None:
+async def test_a_client_that_reads_the_end_late_gets_the_usage_too(ending: Gateway) -> None:
     # The event with the finish reason holds it up, for longer than the usage is waited for.
     script = {"tokens": 0, "padding_bytes": 12 * 1024 * 1024, "pads_usage": False}
-    async with deaf(gateway, script=script, stream_options={"include_usage": True}) as reader:
-        await held_up(gateway)
+    async with deaf(ending, script=script, stream_options={"include_usage": True}) as reader:
+        await held_up(ending)
         await asyncio.sleep(1)
         got = await reader.read()
     assert counted(got) == (0, 1, 1)
@@ -102,7 +97,7 @@ async def test_a_client_that_reads_the_end_late_gets_the_usage_too(gateway: Gate
 async def test_a_client_that_never_reads_does_not_keep_a_server_from_stopping(gateway: Gateway) -> None:
     async with deaf(gateway, script=LONG):
         request_id, _ = await held_up(gateway)
-        await asyncio.wait_for(gateway.running.drain(0.1), 5)
+        await asyncio.wait_for(gateway.running.drain(0.1), 15)
         await stopped(gateway, request_id)
     record = gateway.purse.final[0]
     assert (record.status, record.error_code, record.cost_nanos) == (Status.ERROR, "service_unavailable", 0)
@@ -111,14 +106,14 @@ async def test_a_client_that_never_reads_does_not_keep_a_server_from_stopping(ga
 async def test_a_client_that_does_not_take_the_end_does_not_keep_a_server_from_stopping(gateway: Gateway) -> None:
     async with deaf(gateway, script={"tokens": 1, "padding_bytes": 12 * 1024 * 1024}):
         await held_up(gateway)
-        await asyncio.wait_for(gateway.running.drain(0.1), 5)
+        await asyncio.wait_for(gateway.running.drain(0.1), 15)
     record = gateway.purse.final[0]
     assert (record.status, record.output_tokens) == (Status.SUCCESS, 1)
 
 
 async def test_a_client_that_never_reads_pays_when_its_time_is_over(upstream_url: str) -> None:
-    async with running_gateway(upstream_url, patience=Patience(tick_s=0.05)) as gateway:
-        hurried = model("test/chat", routes=(replace(ROUTE, total_timeout_s=2.0),))
+    async with running_gateway(upstream_url, patience=PATIENCE) as gateway:
+        hurried = model("test/chat", routes=(replace(ROUTE, total_timeout_s=3.0),))
         snapshot = gateway.catalogue.snapshot
         gateway.catalogue.snapshot = replace(snapshot, models={**snapshot.models, "test/chat": hurried})
         async with deaf(gateway, script=LONG):
@@ -142,20 +137,7 @@ async def test_a_client_that_never_reads_pays_when_its_time_is_over(upstream_url
 async def test_who_leaves_stops_the_upstream_within_a_second(
     gateway: Gateway, streamed: bool, script: dict[str, Any]
 ) -> None:
-    async def leave() -> None:
-        async with gateway.post(stream=streamed, script=script) as response:
-            await response.read()
-
-    client = asyncio.create_task(leave())
-
-    async def asked() -> str:
-        opened = gateway.purse.opened
-        return opened[0].request_id if opened and await gateway.tally(opened[0].request_id) else ""
-
-    request_id = await eventually(asked, what="the upstream to be asked")
-    client.cancel()
-    await stopped(gateway, request_id)
+    await gateway.leave(stream=streamed, script=script, once=lambda: True)
+    await stopped(gateway, gateway.purse.opened[0].request_id)
     record = await final(gateway)
     assert (record.status, record.http_status) == (Status.CANCELLED, 499)
-    with pytest.raises(asyncio.CancelledError):
-        await client

@@ -2,13 +2,13 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from edge.money.records import Status
+from edge.money.records import Record, Status
 from tests.edge.v1.conftest import PATIENCE
 from tests.edge.v1.gateway import ROUTE, Gateway, model, running_gateway
 from tests.edge.v1.test_rerouting import COST, attempts, text_of
@@ -35,10 +35,9 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
                     "small": replace(default, name="small", max_in_flight=1),
                     "slow": replace(default, name="slow", base_url=f"{upstream_url}/slow"),
                 }
-                patient = replace(ROUTE, idle_timeout_s=1.0, first_byte_timeout_s=10.0)
-                second = {name: replace(patient, upstream_name=name, position=1) for name in upstreams}
+                second = {name: replace(ROUTE, upstream_name=name, position=1) for name in upstreams}
                 models = {
-                    f"test/{name}": model(f"test/{name}", routes=(patient, second[name]))
+                    f"test/{name}": model(f"test/{name}", routes=(ROUTE, second[name]))
                     for name in ("deaf", "small", "slow")
                 }
                 models["test/only"] = model("test/only", routes=(second["small"],))
@@ -49,17 +48,21 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
                 assert running.purse.held == set()
 
 
-async def leave(gateway: Gateway, **fields: Any) -> None:
-    with pytest.raises(TimeoutError):
-        async with gateway.post(timeout_s=0.5, **fields) as response:
-            await response.read()
+async def leave(gateway: Gateway, *, once: Callable[[Record], bool], **fields: Any) -> None:
+    """Asks for a stream or an answer, and leaves when the record of the request is as told."""
+
+    def far_enough() -> bool:
+        return once(gateway.purse.opened[-1])
+
+    await gateway.leave(once=far_enough, **fields)
 
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_leaves_while_the_next_upstream_is_being_connected_pays_nothing(
     gateway: Gateway, stream: bool
 ) -> None:
-    await leave(gateway, model="test/deaf", stream=stream, script={"status": 500})
+    script = {"status": 500}
+    await leave(gateway, model="test/deaf", stream=stream, script=script, once=lambda it: it.upstream_name == "deaf")
     record = await final(gateway)
     assert (record.status, record.upstream_name, attempts(record)) == (Status.CANCELLED, "deaf", [FAILED])
     assert (record.cost_nanos, record.input_tokens, record.uncharged_nanos) == (0, 0, 0)
@@ -69,23 +72,32 @@ async def test_who_leaves_while_the_next_upstream_is_being_connected_pays_nothin
 @pytest.mark.parametrize("stream", [False, True])
 async def test_who_leaves_the_queue_of_the_next_upstream_pays_nothing(gateway: Gateway, stream: bool) -> None:
     async def occupy() -> None:
-        async with gateway.post(model="test/only", script={"before_headers_s": 2, "tokens": 1}) as response:
+        async with gateway.post(model="test/only", script={"before_headers_s": 30, "tokens": 1}) as response:
             assert response.status == 200
 
-    async def occupied() -> bool:
-        return len(gateway.running) == 1
+    async def free() -> bool:
+        return len(gateway.running) == 0
 
     async with asyncio.TaskGroup() as group:
-        group.create_task(occupy())
-        await eventually(occupied, what="the only slot to be taken")
-        await leave(gateway, model="test/small", stream=stream, script={"status": 500})
+        occupying = group.create_task(occupy())
+        await gateway.asked()
+        script = {"status": 500}
+        await leave(gateway, model="test/small", stream=stream, script=script, once=lambda it: len(it.attempts) == 1)
         record = await final(gateway)
+        occupying.cancel()
+    await eventually(free, what="the end of the other request")
     assert (record.status, attempts(record)) == (Status.CANCELLED, [FAILED])
     assert (record.cost_nanos, record.input_tokens, record.uncharged_nanos) == (0, 0, 0)
 
 
 async def test_who_leaves_while_an_upstream_says_why_it_failed_pays_nothing(gateway: Gateway) -> None:
-    await leave(gateway, model="test/deaf", script={"status": 500, "hang_after_body": True})
+    script = {"status": 500, "hang_after_body": True}
+
+    def has_failed() -> bool:
+        (exchange,) = gateway.running._exchanges
+        return not exchange.forwarded
+
+    await gateway.leave(model="test/deaf", script=script, once=has_failed)
     record = await final(gateway)
     assert (record.status, record.upstream_name, attempts(record)) == (Status.CANCELLED, "default", [])
     assert (record.cost_nanos, record.input_tokens, record.uncharged_nanos) == (0, 0, 0)
@@ -93,7 +105,7 @@ async def test_who_leaves_while_an_upstream_says_why_it_failed_pays_nothing(gate
 
 async def test_who_leaves_while_the_next_upstream_works_pays_for_the_prompt_there(gateway: Gateway) -> None:
     script = {"at": {"v1": {"status": 500}, "slow": {"before_headers_s": 5}}}
-    await leave(gateway, model="test/slow", script=script)
+    await leave(gateway, model="test/slow", script=script, once=lambda it: it.upstream_name == "slow")
     record = await final(gateway)
     assert (record.status, record.upstream_name, attempts(record)) == (Status.CANCELLED, "slow", [FAILED])
     assert record.cost_nanos == record.input_tokens * 100 > 0
@@ -101,7 +113,8 @@ async def test_who_leaves_while_the_next_upstream_works_pays_for_the_prompt_ther
 
 async def test_the_next_upstream_may_take_its_time_for_the_first_byte(gateway: Gateway) -> None:
     """The silence after the head of the broken stream is not the next one's."""
-    script = {"at": {"v1": {"cut_after_bytes": 0}, "slow": {"before_headers_s": 1.5, "tokens": 3}}}
+    gateway.hurry("slow", first_byte_timeout_s=30.0, idle_timeout_s=2.0)
+    script = {"at": {"v1": {"cut_after_bytes": 0}, "slow": {"before_headers_s": 2.5, "tokens": 3}}}
     async with gateway.post(model="test/slow", stream=True, script=script) as response:
         assert (await text_of(response, stream=True))[0] == "tok tok tok "
     record = await final(gateway)
@@ -110,6 +123,7 @@ async def test_the_next_upstream_may_take_its_time_for_the_first_byte(gateway: G
 
 
 async def test_silence_after_the_head_of_a_stream_leaves_it_to_the_next_upstream(gateway: Gateway) -> None:
+    gateway.hurry("default")
     script = {"at": {"v1": {"hang_after_tokens": 0}, "slow": {"tokens": 3}}}
     async with gateway.post(model="test/slow", stream=True, script=script) as response:
         assert (await text_of(response, stream=True))[0] == "tok tok tok "

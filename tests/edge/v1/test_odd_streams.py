@@ -151,12 +151,12 @@ async def test_what_fails_after_a_complete_answer_does_not_make_it_a_failure(
     assert (record.status, record.output_tokens, record.estimated) == (Status.SUCCESS, 5, False)
 
 
-async def test_a_stream_without_done_whose_connection_stays_open_is_ended_by_us(gateway: Gateway) -> None:
+async def test_a_stream_without_done_whose_connection_stays_open_is_ended_by_us(ending: Gateway) -> None:
     script = {"body": TEXT + STOP + SPENT, "headers": SSE, "hang_after_body": True}
-    async with gateway.post(stream=True, script=script) as response:
+    async with ending.post(stream=True, script=script) as response:
         got = await response.read()
     assert got == (TEXT + STOP + DONE).encode().replace(HIDDEN, PUBLIC)
-    record = gateway.purse.final[0]
+    record = ending.purse.final[0]
     assert (record.status, record.output_tokens, record.estimated) == (Status.SUCCESS, 5, False)
 
 

@@ -1,6 +1,7 @@
 """The hot path in front of an Ollama: its quirks reach the client unharmed, and the bill is right in spite of them."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,10 @@ from structlog.testing import capture_logs
 from edge.lookup.catalogue import Route, Snapshot
 from edge.money.records import Status
 from edge.v1.exchange import Patience
+from tests.edge.v1.conftest import PATIENCE
 from tests.edge.v1.gateway import Gateway, model, running_gateway
 from tests.edge.v1.test_stream import events, final
 from tests.support.processes import fake_ollama, renewed
-
-PATIENCE = Patience(keep_alive_s=0.1, usage_s=0.5, tick_s=0.02)
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +34,18 @@ def ollama_url(running_ollama: str) -> str:
 @pytest.fixture
 async def gateway(ollama_url: str) -> AsyncIterator[Gateway]:
     """A gateway in front of it; when the test is over nothing runs and nothing is held."""
-    async with running_gateway(ollama_url, patience=PATIENCE) as running:
+    async with in_front_of(ollama_url, PATIENCE) as running:
+        yield running
+
+
+@asynccontextmanager
+async def in_front_of(ollama_url: str, patience: Patience) -> AsyncIterator[Gateway]:
+    async with running_gateway(ollama_url, patience=patience) as running:
         snapshot: Snapshot = running.catalogue.snapshot
         models = {
             name: model(
                 name,
-                routes=(Route("default", upstream_model, 1, 0, first_byte_timeout_s=10.0, idle_timeout_s=5.0),),
+                routes=(Route("default", upstream_model, 1, 0, first_byte_timeout_s=30.0, idle_timeout_s=30.0),),
                 **changes,
             )
             for name, upstream_model, changes in (
@@ -210,10 +216,13 @@ async def test_a_full_queue_is_busy_not_broken(gateway: Gateway, ollama_url: str
 
 
 async def test_while_a_model_loads_the_client_gets_comments_then_the_whole_answer(
-    gateway: Gateway, ollama_url: str
+    ollama_url: str,
 ) -> None:
-    renewed(ollama_url, load_s=0.6)
-    async with gateway.post(stream=True, max_tokens=2) as response:
+    renewed(ollama_url, load_s=3.0)
+    async with (
+        in_front_of(ollama_url, replace(PATIENCE, keep_alive_s=0.1, tick_s=0.02)) as gateway,
+        gateway.post(stream=True, max_tokens=2) as response,
+    ):
         text = await response.text()
     assert text.startswith(": keep-alive\n\n: keep-alive\n\n")
     assert text.endswith("data: [DONE]\n\n")

@@ -188,6 +188,7 @@ async def test_a_failing_upstream_is_a_5xx_and_costs_nothing(
 
 
 async def test_a_silent_upstream_is_a_504_and_costs_nothing(gateway: Gateway) -> None:
+    gateway.hurry()
     await fails(gateway, {"before_headers_s": 30}, 504, "upstream_timeout", streamed=False)
 
 
@@ -225,9 +226,7 @@ async def test_an_upstreams_own_code_passes_where_it_is_a_word(gateway: Gateway,
 
 
 async def test_a_client_that_leaves_before_the_answer_pays_for_its_prompt_only(gateway: Gateway) -> None:
-    with pytest.raises(TimeoutError):
-        async with gateway.post(script={"before_headers_s": 30}, timeout_s=0.2) as response:
-            await response.read()
+    await gateway.leave(script={"before_headers_s": 30}, once=lambda: True)
 
     async def ended() -> bool:
         return len(gateway.purse.final) == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from edge.lookup.catalogue import Route
 from edge.money.records import Record, Status
 from edge.upstream.members import FAILURES
+from edge.v1.exchange import Patience
 from tests.edge.v1.conftest import PATIENCE
 from tests.edge.v1.gateway import PRICE, ROUTE, Gateway, model, running_gateway
 from tests.edge.v1.test_stream import events
@@ -29,10 +31,10 @@ def route(name: str, position: int = 0) -> Route:
     return replace(ROUTE, upstream_name=name, position=position)
 
 
-@pytest.fixture
-async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
+@asynccontextmanager
+async def rerouting(upstream_url: str, patience: Patience) -> AsyncIterator[Gateway]:
     """A gateway in front of several upstreams; when the test is over nothing runs and nothing is held."""
-    async with running_gateway(upstream_url, patience=replace(PATIENCE, keep_alive_s=0.3)) as running:
+    async with running_gateway(upstream_url, patience=patience) as running:
         snapshot = running.catalogue.snapshot
         default = snapshot.upstreams["default"]
         upstreams = {
@@ -46,7 +48,7 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
             model("test/two", routes=(route("first"), route("second", 1))),
             model("test/down", routes=(route("down"), route("second", 1))),
             model("test/full", routes=(route("small"), route("second", 1))),
-            model("test/queue", routes=(route("narrow"), replace(route("second", 1), first_byte_timeout_s=9.0))),
+            model("test/queue", routes=(route("narrow"), route("second", 1))),
             model("test/narrow", routes=(route("narrow"),)),
             model("test/main", routes=(route("first"),), fallback_models=("test/dear",)),
             model("test/dear", routes=(route("third"),), price=DEAR),
@@ -59,6 +61,20 @@ async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
         yield running
         assert len(running.running) == 0
         assert running.purse.held == set()
+
+
+@pytest.fixture
+async def gateway(upstream_url: str) -> AsyncIterator[Gateway]:
+    """One that keeps a silent stream alive as rarely as the real one."""
+    async with rerouting(upstream_url, PATIENCE) as running:
+        yield running
+
+
+@pytest.fixture
+async def beating(upstream_url: str) -> AsyncIterator[Gateway]:
+    """One that keeps a silent stream alive every 0.8 s."""
+    async with rerouting(upstream_url, replace(PATIENCE, keep_alive_s=0.8)) as running:
+        yield running
 
 
 def attempts(record: Record) -> list[tuple[str, int, str]]:
@@ -95,6 +111,8 @@ async def test_another_upstream_answers_in_the_place_of_one_that_fails(
     gateway: Gateway, fault: str, stream: bool
 ) -> None:
     name, script, failed = FAULTS[fault]
+    if fault == "silent":
+        gateway.hurry("first")
     async with gateway.post(model=name, stream=stream, script={"at": {"first": script, "second": FINE}}) as response:
         assert response.status == 200
         assert "retry-after" not in response.headers
@@ -227,13 +245,14 @@ async def test_a_fall_back_is_named_and_billed_at_its_own_price(gateway: Gateway
     assert gateway.purse.balance_nanos == 10**12 - 10 * COST
 
 
-async def test_a_fall_back_of_a_stream_that_has_begun_is_named_in_its_chunks(gateway: Gateway) -> None:
+async def test_a_fall_back_of_a_stream_that_has_begun_is_named_in_its_chunks(beating: Gateway) -> None:
     """The head has gone out with the first keep-alive."""
+    beating.hurry("first", first_byte_timeout_s=2.0)
     script = {"at": {"first": {"before_headers_s": 30}, "third": FINE}}
-    async with gateway.post(model="test/main", stream=True, script=script) as response:
+    async with beating.post(model="test/main", stream=True, script=script) as response:
         assert "x-privaterouter-model" not in response.headers
         assert await text_of(response, stream=True) == ("tok tok tok ", {"test/dear"})
-    assert gateway.purse.final[0].served_model_public_name == "test/dear"
+    assert beating.purse.final[0].served_model_public_name == "test/dear"
 
 
 async def test_the_head_of_a_stream_waits_for_the_first_piece_where_another_model_may_answer_yet(
@@ -246,10 +265,10 @@ async def test_the_head_of_a_stream_waits_for_the_first_piece_where_another_mode
     assert attempts(gateway.purse.final[0]) == [("first", 200, "upstream_failed"), ("third", 200, "")]
 
 
-async def test_a_head_that_waits_for_the_first_piece_goes_out_with_the_first_keep_alive(gateway: Gateway) -> None:
+async def test_a_head_that_waits_for_the_first_piece_goes_out_with_the_first_keep_alive(beating: Gateway) -> None:
     """That is due so long after the request, whenever the head of the upstream came."""
-    script = {"at": {"first": {"tokens": 3, "before_headers_s": 0.28, "before_token_s": 0.28}}}
-    async with gateway.post(model="test/main", stream=True, script=script) as response:
+    script = {"at": {"first": {"tokens": 3, "before_headers_s": 0.75, "before_token_s": 0.75}}}
+    async with beating.post(model="test/main", stream=True, script=script) as response:
         text = await response.text()
     assert text.startswith(": keep-alive\n\n")
     assert (text.count("tok "), text[-8:]) == (3, "[DONE]\n\n")

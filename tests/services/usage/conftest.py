@@ -154,7 +154,7 @@ class Usage:
         self,
         *,
         interval_s: float = 0.05,
-        timeout_s: float = 2.0,
+        timeout_s: float = 15.0,
         lost_after_s: float = 60.0,
         forgotten_after_s: float = 600.0,
     ) -> Relay:
@@ -200,7 +200,7 @@ async def usage(databases: Databases) -> AsyncIterator[Usage]:
         billing_stub = BillingServiceStub(billing_channel)
         lost = LostWorkers(database)
         # So slow by itself that only being woken explains what tests see of it.
-        relay = Relay(database, billing_stub, lost, interval_s=5, poll_s=5)
+        relay = Relay(database, billing_stub, lost, interval_s=60, poll_s=60)
         left_leases = LeftLeases(database, billing_stub)
         servicer = UsageServicer(
             database,

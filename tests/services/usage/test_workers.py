@@ -109,8 +109,8 @@ async def test_a_drained_worker_is_named_until_billing_stops_naming_it(usage: Us
 async def test_a_worker_that_still_speaks_is_not_lost_whatever_billing_says(usage: Usage) -> None:
     opened = usage.open()
     await usage.send(opened)
-    lose(usage, lost_after_s=0.4)
-    for _ in range(25):
+    lose(usage, lost_after_s=2.5)
+    for _ in range(60):
         await usage.send()
         await asyncio.sleep(0.05)
     assert (await usage.row(opened.request_id))["status"] == "open"

@@ -111,7 +111,7 @@ async def raw_server(handle: Handler, *, tls: ssl.SSLContext | None = None) -> A
     try:
         yield state
         if talks:
-            _, left = await asyncio.wait(talks, timeout=3)
+            _, left = await asyncio.wait(talks, timeout=15)
             assert not left, "the client left connections open"
     finally:
         for task in tuple(talks):

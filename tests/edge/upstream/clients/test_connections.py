@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from prometheus_client import REGISTRY
 
-from edge.upstream import aiohttp_client, sites
+from edge.upstream import aiohttp_client, pool, sites
 from edge.upstream.client import Broken, Client, ClientKind
 from edge.upstream.clients import make_client
 from tests.edge.upstream.clients.asking import Told, ask, read, told
@@ -116,7 +116,11 @@ async def finished(client: Client, server: RawServer) -> None:
     response.release()
 
 
-async def test_a_connection_whose_answer_ends_soon_after_it_is_over_is_kept(client: Client, kind: ClientKind) -> None:
+async def test_a_connection_whose_answer_ends_soon_after_it_is_over_is_kept(
+    client: Client, kind: ClientKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_END_S", 30.0)
+
     async def late(server: RawServer, talk: Talk) -> None:
         while True:
             server.asked.append(await talk.request())
@@ -146,7 +150,7 @@ async def test_a_connection_whose_answer_is_not_over_after_all_is_closed(client:
 
     async with raw_server(wrong) as server:
         await finished(client, server)
-        await closed(server, within_s=2)
+        await closed(server, within_s=5)
         assert (connections("used"), connections("idle")) == (0, 0)
 
 
@@ -176,7 +180,7 @@ async def test_a_connection_that_closed_while_the_loop_was_busy_is_not_used() ->
     """The pool asks the system; with aiohttp such a request is broken."""
     client = make_client(ClientKind.POOL)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(5)
+        listening.settimeout(15)
 
         def answer_one() -> socket.socket:
             connection, _ = listening.accept()
@@ -203,7 +207,7 @@ async def test_idle_connections_are_closed_in_time(kind: ClientKind, monkeypatch
         await asyncio.sleep(0.3)
         await told(client, server.url())
         assert server.connections == 2
-        await closed(server, within_s=3)
+        await closed(server, within_s=5)
         await client.close()
 
 
@@ -239,7 +243,7 @@ async def test_a_server_that_does_not_read_does_not_keep_a_client_that_leaves(cl
 
     async with raw_server(deaf) as server:
         asking = asyncio.create_task(ask(client, server.url(), body=b"x" * 30_000_000))
-        await asyncio.wait_for(deafness.wait(), 5)
+        await asyncio.wait_for(deafness.wait(), 15)
         asking.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asking
@@ -314,7 +318,7 @@ async def test_who_leaves_the_queue_at_the_limit_takes_no_place(kind: ClientKind
         waiting[1].cancel()
         await asyncio.sleep(0)
         first.release()
-        last = await asyncio.wait_for(waiting[2], 2)
+        last = await asyncio.wait_for(waiting[2], 15)
         assert last.status == 200
         last.abort()
         assert [task.cancelled() for task in waiting[:2]] == [True, True]
@@ -330,7 +334,7 @@ async def test_closing_closes_what_is_in_use_too(kind: ClientKind) -> None:
         await client.close()
         await closed(server)
         with pytest.raises(Broken):
-            await asyncio.wait_for(waiting, 2)
+            await asyncio.wait_for(waiting, 15)
         response.release()
 
 
