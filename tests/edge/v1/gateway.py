@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import random
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -45,6 +44,7 @@ from edge.v1.reaching import Upstreams
 from edge.v1.tickets import Tickets
 from kit.ids import IdFactory
 from privaterouter.billing.v1 import billing_pb2
+from tests.support.serving import Server
 from tests.support.waiting import eventually
 
 CLIENT = ClientKind(os.environ.get("UPSTREAM_CLIENT", ClientKind.POOL))
@@ -307,27 +307,6 @@ def body(path: str, *, script: dict[str, Any] | None = None, **fields: Any) -> d
 async def always_alive(upstream: Upstream) -> bool:
     """No upstream is probed."""
     return True
-
-
-class Server(uvicorn.Server):
-    """Ends when it can; the real one looks ten times a second whether it is to end, and then rests as long again."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.leaving = asyncio.Event()
-
-    async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self.leaving.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for connection in [*self.server_state.connections]:
-            connection.shutdown()
-        while self.server_state.connections or self.server_state.tasks:
-            await asyncio.sleep(0.001)
-        await asyncio.gather(*(server.wait_closed() for server in self.servers))
 
 
 @asynccontextmanager

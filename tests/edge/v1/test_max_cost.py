@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from edge.errors import EdgeError
 from edge.lookup.catalogue import Price
@@ -21,8 +22,10 @@ def test_a_request_that_costs_less_is_left_alone() -> None:
 
 
 def test_the_output_limit_is_lowered_to_what_is_paid_for() -> None:
-    assert capped(BOUNDS, CHAT, 1_299_999) == replace(BOUNDS, limit_tokens=3_999)
-    assert capped(replace(BOUNDS, answers=3), CHAT, 1_000_000) == replace(BOUNDS, answers=3, limit_tokens=1_000)
+    assert capped(BOUNDS, CHAT, 1_299_999) == structs.replace(BOUNDS, limit_tokens=3_999)
+    assert capped(structs.replace(BOUNDS, answers=3), CHAT, 1_000_000) == structs.replace(
+        BOUNDS, answers=3, limit_tokens=1_000
+    )
 
 
 def test_below_the_least_useful_answer_it_is_refused_with_the_least_amount() -> None:
@@ -41,7 +44,7 @@ def test_who_pays_nothing_gets_what_costs_nothing() -> None:
     free = replace(CHAT, price=Price("p", 0, 0, 0))
     assert capped(BOUNDS, free, 0) == BOUNDS
     with pytest.raises(EdgeError):
-        capped(replace(BOUNDS, limit_tokens=0, answers=0), CHAT, 0)
+        capped(structs.replace(BOUNDS, limit_tokens=0, answers=0), CHAT, 0)
 
 
 @given(
