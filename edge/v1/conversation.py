@@ -57,6 +57,8 @@ def _interrupted(cause: Cause) -> Ending:
 async def _deliver(exchange: Exchange, reached: Reached, usage_wait_s: float) -> Ending:
     """Gives the client what has come and, of a stream, what comes, until that has ended."""
     ended = reached.ending
+    # Set here as well: the client may have left before the wait begins.
+    exchange.is_giving = bool(reached.out)
     try:
         if reached.out:
             await exchange.wait(_give(exchange, reached.out))

@@ -64,7 +64,7 @@ class Outgoing(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What is known of an exchange when it begins, and stays so."""
+    """What is known of an exchange when it begins."""
 
     candidates: tuple[Candidate, ...]
     """Who may answer, in order."""
