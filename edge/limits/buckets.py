@@ -5,30 +5,31 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from hashlib import sha1
 from importlib.resources import files
 from itertools import islice
 from typing import NamedTuple
 
 from prometheus_client import Gauge
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
 
-from edge.batch import Batcher
+from edge.errors import unavailable
 from edge.limits.levels import Bucket, Limit, Slots, Taken
 from edge.limits.local import LocalLimits
+from edge.limits.refused import Refused
+from edge.limits.valkey import Answer, Answered, Script, Valkey, ValkeyError
 from kit.logs import get_logger
 
 TIMEOUT_S = 0.25
 SLOT_S = 60.0
 """A slot whose edge has died comes free after so long."""
 RENEW_S = 15.0
+GIVE_S = 0.005
+"""What is given back waits for so long for a call that goes anyway."""
 MAX_CHANGES = 20_000
 """Changes that wait for Valkey; what is dropped mends itself: slots expire, and buckets fill."""
+MAX_WAITING = 20_000
+IN_FLIGHT = 4
+"""Calls at a time; what comes while all are under way goes into the next one."""
 _MOST = 500
-_AWAY = (RedisError, OSError, TimeoutError)
 _US = 1_000_000
 
 log = get_logger()
@@ -39,6 +40,7 @@ _away = Gauge("edge_limits_in_process", "1 while limits are kept in the process 
 class _Request:
     limits: tuple[Limit, ...]
     member: str
+    answer: asyncio.Future[Taken]
     given_up: bool = False
     """Whether nobody waits for the answer any more."""
 
@@ -64,32 +66,42 @@ class Buckets:
         renew_s: float = RENEW_S,
         now_us: Callable[[], int] = lambda: time.monotonic_ns() // 1_000,
     ) -> None:
-        self._redis = Redis.from_url(
-            redis_url,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._loop = asyncio.get_running_loop()
+        self._valkey = Valkey(redis_url, timeout_s=TIMEOUT_S)
+        self._script = Script(files("edge.limits").joinpath("take.lua").read_text())
         self._probe_s = probe_s
         self._slot_us = round(slot_s * _US)
         self._renew_s = renew_s
-        self._script = files("edge.limits").joinpath("take.lua").read_text()
-        self._sha = sha1(self._script.encode(), usedforsecurity=False).hexdigest()
+        self._now_us = now_us
         self._local = LocalLimits(now_us)
+        self._refused = Refused()
+        self._waiting: deque[_Request] = deque()
         self._changes: deque[_Change] = deque(maxlen=MAX_CHANGES)
+        self._calls = 0
+        """Under way."""
+        self._is_scheduled = self._is_closed = False
+        self._giving: asyncio.TimerHandle | None = None
         self._probe: asyncio.Task[None] | None = None
-        self._flush: asyncio.Task[None] | None = None
         self._renew: asyncio.Task[None] | None = None
-        self._batch: Batcher[_Request, Taken] = Batcher(self._take_all, most=_MOST, in_flight=4)
 
     async def take(self, *limits: Limit, member: str = "") -> Taken:
         """Takes from all limits, or from none of them; a limit of size 0 always refuses.
 
         `member` is what holds slots until `free` is called for it; needed where there are any.
+        EdgeError service_unavailable where too many wait already.
         """
-        request = _Request(limits, member)
+        known = self._refused.find(limits, self._now_us())
+        if known is not None:
+            return known
+        if len(self._waiting) >= MAX_WAITING:
+            raise unavailable()
+        request = _Request(limits, member, self._loop.create_future())
+        self._waiting.append(request)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._ask)
         try:
-            return await self._batch(request)
+            return await request.answer
         except asyncio.CancelledError:
             # It may be answered already, or be on its way.
             request.given_up = True
@@ -111,28 +123,69 @@ class Buckets:
             self._later(_Change(each.name, "free", member))
 
     async def close(self) -> None:
-        """Gives back what waits, and closes the connections."""
-        await self._batch.close()
-        if self._probe is None:
-            await asyncio.wait([self._flush or asyncio.create_task(self._flush_all())])
-        tasks = [task for task in (self._probe, self._flush, self._renew) if task]
+        """Gives back what waits, and closes the connection. Whoever waits gets service_unavailable."""
+        for request in self._waiting:
+            if not request.answer.done():
+                request.answer.set_exception(unavailable())
+        self._waiting.clear()
+        tasks = [task for task in (self._probe, self._renew) if task]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._redis.aclose()
+        if self._giving is not None:
+            self._giving.cancel()
+        while self._changes and not self._is_away:
+            await self._tell(self._next_changes())
+        self._is_closed = True
+        await self._valkey.close()
 
-    async def _take_all(self, requests: list[_Request]) -> Sequence[Taken]:
-        if self._probe is None:
-            try:
-                answers = await self._call(self._next_changes(), requests)
-            except _AWAY as error:
-                self._leave(error)
+    @property
+    def _is_away(self) -> bool:
+        return self._probe is not None
+
+    def _ask(self) -> None:
+        """Asks for those who wait: Valkey in as few calls as possible, or the process itself."""
+        self._is_scheduled = False
+        while self._waiting and (self._calls < IN_FLIGHT or self._is_away):
+            requests: list[_Request] = []
+            while self._waiting and len(requests) < _MOST:
+                request = self._waiting.popleft()
+                if not request.answer.done():
+                    requests.append(request)
+            if not requests:
+                return
+            if self._is_away:
+                self._answer(requests, self._take_here(requests))
             else:
-                self._note(requests, answers)
-                return answers
-        answers = [self._local.take(request.limits, request.member) for request in requests]
+                self._take_there(requests)
+
+    def _take_here(self, requests: Sequence[_Request]) -> list[Taken]:
+        return [self._local.take(request.limits, request.member) for request in requests]
+
+    def _take_there(self, requests: Sequence[_Request]) -> None:
+        at_us = self._now_us()
+
+        def answered(answer: Answer) -> None:
+            self._calls -= 1
+            if isinstance(answer, ValkeyError):
+                self._leave(answer)
+                answers = self._take_here(requests)
+            else:
+                answers = _unpack(requests, answer)
+                for request, taken in zip(requests, answers, strict=True):
+                    if not taken.allowed:
+                        self._refused.note(request.limits, taken, at_us)
+            self._answer(requests, answers)
+            self._ask()
+
+        self._calls += 1
+        self._call(self._next_changes(), requests, answered)
+
+    def _answer(self, requests: Sequence[_Request], answers: Sequence[Taken]) -> None:
         self._note(requests, answers)
-        return answers
+        for request, taken in zip(requests, answers, strict=True):
+            if not request.answer.done():
+                request.answer.set_result(taken)
 
     def _note(self, requests: Sequence[_Request], answers: Sequence[Taken]) -> None:
         """Remembers who has slots: they are renewed, and counted in the process while Valkey is away."""
@@ -151,44 +204,51 @@ class Buckets:
 
     def _later(self, change: _Change) -> None:
         self._changes.append(change)
-        if self._flush is None and self._probe is None:
-            self._flush = asyncio.create_task(self._flush_all())
+        if self._giving is None:
+            self._giving = self._loop.call_later(GIVE_S, self._give_all)
 
     def _next_changes(self) -> list[_Change]:
-        return [self._changes.popleft() for _ in range(min(len(self._changes), _MOST))]
+        changes = self._changes
+        return [changes.popleft() for _ in range(min(len(changes), _MOST))]
 
-    async def _flush_all(self) -> None:
-        try:
-            # What is asked for in the same tick takes them along: its call begins two turns of the loop later.
-            for _ in range(2):
-                await asyncio.sleep(0)
-            while self._changes and self._probe is None:
-                await self._call(self._next_changes())
-        except _AWAY as error:
-            self._leave(error)
-        finally:
-            self._flush = None
+    def _give_all(self) -> None:
+        """Makes the changes that no other call has taken along."""
+
+        def answered(answer: Answer) -> None:
+            if isinstance(answer, ValkeyError):
+                self._leave(answer)
+
+        self._giving = None
+        while self._changes and not self._is_away:
+            self._call(self._next_changes(), (), answered)
 
     async def _renew_all(self) -> None:
         """Says every now and then that the requests of this process still run, as long as there are any."""
         try:
             while self._local.running:
                 await asyncio.sleep(self._renew_s)
-                if self._probe is None:
-                    try:
-                        await self._tell("renew")
-                    except _AWAY as error:
-                        self._leave(error)
+                if not self._is_away and (error := await self._say("renew")):
+                    self._leave(error)
         finally:
             self._renew = None
 
-    async def _tell(self, kind: str) -> None:
+    async def _say(self, kind: str) -> ValkeyError | None:
+        """Tells Valkey of all requests that run here."""
         changes = [_Change(name, kind, member) for name, members in self._local.running.items() for member in members]
         for start in range(0, len(changes), _MOST):
-            await self._call(list(islice(changes, start, start + _MOST)))
+            error = await self._tell(list(islice(changes, start, start + _MOST)))
+            if error:
+                return error
+        return None
 
-    async def _call(self, changes: Sequence[_Change], requests: Sequence[_Request] = ()) -> Sequence[Taken]:
-        """One call of the script. Changes that could not be made are kept where that is safe; _AWAY."""
+    async def _tell(self, changes: Sequence[_Change]) -> ValkeyError | None:
+        future: asyncio.Future[Answer] = self._loop.create_future()
+        self._call(changes, (), lambda answer: None if future.done() else future.set_result(answer))
+        answer = await future
+        return answer if isinstance(answer, ValkeyError) else None
+
+    def _call(self, changes: Sequence[_Change], requests: Sequence[_Request], answered: Answered) -> None:
+        """One call of the script. Changes that could not be made are kept where that is safe."""
         keys = [change.name for change in changes]
         numbers: list[int | str] = [self._slot_us, len(changes)]
         for change in changes:
@@ -198,37 +258,35 @@ class Buckets:
             for limit in request.limits:
                 keys.append(limit.name)
                 numbers += (limit.size, -1) if isinstance(limit, Slots) else (limit.full_us, limit.cost_us)
-        try:
-            try:
-                flat = await self._redis.evalsha(self._sha, len(keys), *keys, *numbers)
-            except NoScriptError:
-                flat = await self._redis.eval(self._script, len(keys), *keys, *numbers)
-        except _AWAY:
-            # Freeing twice does no harm; giving twice would, and a bucket fills by itself.
-            self._changes.extendleft(change for change in reversed(changes) if change.kind == "free")
-            raise
-        return _unpack(requests, flat)
 
-    def _leave(self, error: Exception) -> None:
-        if self._probe is None:
-            log.warning("limits_in_process", error=repr(error))
+        def looked_at(answer: Answer) -> None:
+            if changes and isinstance(answer, ValkeyError):
+                # Freeing twice does no harm; giving twice would, and a bucket fills by itself.
+                self._changes.extendleft(change for change in reversed(changes) if change.kind == "free")
+            answered(answer)
+
+        self._valkey.run(self._script, keys, numbers, looked_at)
+
+    def _leave(self, error: ValkeyError) -> None:
+        if not self._is_away and not self._is_closed:
+            log.warning("limits_in_process", error=str(error))
             _away.set(1)
-            self._probe = asyncio.create_task(self._until_back())
+            self._probe = self._loop.create_task(self._until_back())
 
     async def _until_back(self) -> None:
         while True:
             await asyncio.sleep(self._probe_s)
             try:
-                await self._redis.ping()
-                # Those that were allowed meanwhile, and those whose slots were given up for lost.
-                await self._tell("enter")
-            except _AWAY:
+                await self._valkey.ping()
+            except ValkeyError:
+                continue
+            # Those that were allowed meanwhile, and those whose slots were given up for lost.
+            if await self._say("enter"):
                 continue
             log.info("limits_in_valkey")
             _away.set(0)
             self._probe = None
-            if self._changes:
-                self._flush = asyncio.create_task(self._flush_all())
+            self._give_all()
             return
 
 

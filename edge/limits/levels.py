@@ -21,6 +21,8 @@ class Bucket(msgspec.Struct, frozen=True):
     size: int
     window_s: int
     amount: int = 1
+    returns: bool = False
+    """Whether some of what is taken may be given back."""
 
     @property
     def full_us(self) -> int:

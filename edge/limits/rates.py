@@ -106,7 +106,7 @@ def _tokens(caller: Caller, plan: Plan, tokens: int) -> tuple[Bucket, ...]:
     if plan.tpm is None and caller.tpm_limit is None:
         return ()
     named = ((f"tpm:account:{caller.account_id}", plan.tpm), (f"tpm:key:{caller.api_key_id}", caller.tpm_limit))
-    return tuple(Bucket(name, size, WINDOW_S, tokens) for name, size in named if size is not None)
+    return tuple(Bucket(name, size, WINDOW_S, tokens, returns=True) for name, size in named if size is not None)
 
 
 def _slots(caller: Caller, plan: Plan) -> tuple[Slots, ...]:

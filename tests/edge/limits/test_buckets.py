@@ -14,6 +14,7 @@ from deploy.local.valkey import Valkey
 from edge.limits.buckets import Buckets
 from edge.limits.levels import Bucket, Slots, Taken, summary
 from edge.limits.throttle import Throttle
+from edge.limits.valkey import ValkeyError
 from tests.support.waiting import eventually
 
 NOBODY = "redis://127.0.0.1:1/0"
@@ -74,8 +75,8 @@ async def test_buckets_vanish_when_they_are_full_again(buckets: Buckets, redis_u
 
 
 async def test_what_is_given_back_can_be_taken_again_and_a_bucket_holds_no_more_than_its_size(buckets: Buckets) -> None:
-    large = Bucket("b", 1_000, LONG_S, amount=900)
-    small = Bucket("b", 1_000, LONG_S, amount=100)
+    large = Bucket("b", 1_000, LONG_S, amount=900, returns=True)
+    small = Bucket("b", 1_000, LONG_S, amount=100, returns=True)
     assert await allows(buckets, large)
     assert not await allows(buckets, large)
     buckets.give(large, used=100)
@@ -89,12 +90,54 @@ async def test_what_is_given_back_can_be_taken_again_and_a_bucket_holds_no_more_
 
 
 async def test_a_request_larger_than_the_bucket_takes_all_of_it(buckets: Buckets) -> None:
-    huge = Bucket("b", 1_000, LONG_S, amount=50_000)
+    huge = Bucket("b", 1_000, LONG_S, amount=50_000, returns=True)
     answer = summary([huge], await buckets.take(huge))
     assert (answer.allowed, answer.limit, answer.remaining) == (True, 1_000, 0)
-    assert not await allows(buckets, Bucket("b", 1_000, LONG_S))
+    one = Bucket("b", 1_000, LONG_S, returns=True)
+    assert not await allows(buckets, one)
     buckets.give(huge, used=400)
-    assert summary([huge], await buckets.take(Bucket("b", 1_000, LONG_S))).remaining == 599
+    assert summary([huge], await buckets.take(one)).remaining == 599
+
+
+async def test_who_was_refused_is_refused_again_without_asking_valkey_until_it_may_be_allowed(redis_url: str) -> None:
+    now_us = 0
+    buckets = Buckets(redis_url, now_us=lambda: now_us)
+    fast, slow = Bucket("fast", 100, 60), Bucket("slow", 1, 60)
+    assert await allows(buckets, fast, slow)
+    refused = await buckets.take(fast, slow)
+    before = await calls(redis_url)
+    now_us = 999_000
+    again = await buckets.take(fast, slow)
+    assert await calls(redis_url) == before
+    assert not again.allowed
+    assert again.levels == [max(level - now_us, 0) for level in refused.levels]
+    # Another size is another limit, and without the empty bucket nothing refuses.
+    assert await allows(buckets, fast, Bucket("slow", 4, 120))
+    assert await allows(buckets, fast)
+    assert await calls(redis_url) == before + 2
+    now_us = 1_000_000
+    assert not await allows(buckets, fast, slow)
+    assert await calls(redis_url) == before + 3
+    await buckets.close()
+
+
+async def test_a_refusal_is_not_remembered_beyond_the_moment_when_its_bucket_allows_one(redis_url: str) -> None:
+    now_us = 0
+    buckets = Buckets(redis_url, now_us=lambda: now_us)
+    bucket = Bucket("b", 2, 1)
+    assert [await allows(buckets, bucket) for _ in range(3)] == [True, True, False]
+    before = await calls(redis_url)
+    now_us = 400_000
+    assert not await allows(buckets, bucket)
+    assert await calls(redis_url) == before
+
+    async def allows_later() -> bool:
+        nonlocal now_us
+        now_us += 500_000
+        return await allows(buckets, bucket)
+
+    await eventually(allows_later)
+    await buckets.close()
 
 
 async def test_a_slot_is_free_for_the_next_request_of_the_same_edge(buckets: Buckets) -> None:
@@ -176,7 +219,7 @@ async def test_without_valkey_the_process_limits_by_itself() -> None:
     assert [await allows(alone, ONE, member=str(number)) for number in range(2)] == [True, False]
     alone.free([ONE], "0")
     assert await allows(alone, ONE, member="2")
-    large = Bucket("tokens", 100, LONG_S, amount=100)
+    large = Bucket("tokens", 100, LONG_S, amount=100, returns=True)
     assert [await allows(alone, large) for _ in range(2)] == [True, False]
     alone.give(large, used=0)
     assert await allows(alone, large)
@@ -206,7 +249,7 @@ async def test_what_runs_when_valkey_goes_and_comes_back_keeps_its_slots() -> No
 async def test_a_probe_ends_when_valkey_answers_and_tells_it_what_runs(buckets: Buckets, redis_url: str) -> None:
     two = Slots("two", 2)
     assert await allows(buckets, two, member="ends meanwhile")
-    buckets._leave(OSError("away"))
+    buckets._leave(ValkeyError("away"))
     assert await allows(buckets, Bucket("b", 5, 60), two, member="meanwhile")
     buckets.free([two], "ends meanwhile")
     async with Redis.from_url(redis_url, decode_responses=True) as redis:

@@ -91,7 +91,7 @@ async def compare(url: str, steps: list[tuple[str, Any, int]]) -> None:
     def limit(number: int, amount: int) -> Limit:
         if number >= 2:
             return Slots(f"{prefix}{number}", number - 1)
-        return Bucket(f"{prefix}{number}", (10, 7)[number], 10**6, amount)
+        return Bucket(f"{prefix}{number}", (10, 7)[number], 10**6, amount, returns=True)
 
     try:
         for place, (kind, what, amount) in enumerate(steps):
@@ -102,7 +102,7 @@ async def compare(url: str, steps: list[tuple[str, Any, int]]) -> None:
                 assert here.allowed == there.allowed
                 assert there.levels == pytest.approx(here.levels, abs=60_000_000)
             elif kind == "give":
-                bucket = Bucket(f"{prefix}{what % 2}", (10, 7)[what % 2], 10**6, 10)
+                bucket = Bucket(f"{prefix}{what % 2}", (10, 7)[what % 2], 10**6, 10, returns=True)
                 local.give(bucket, bucket.back_us(amount))
                 buckets.give(bucket, amount)
             else:
