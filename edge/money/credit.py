@@ -10,7 +10,7 @@ from edge.batch import Batcher
 from edge.errors import EdgeError, unavailable
 from edge.money import refusals
 from edge.money.book import Book
-from edge.money.holds import Hold
+from edge.money.holds import Hold, Needs
 from edge.money.journal import Journal
 from edge.money.leases import Lease
 from edge.money.pace import Pace
@@ -75,6 +75,16 @@ class Credit:
             self._start(pot)
         return Hold(lease, full_nanos)
 
+    def check(self, account_id: str, api_key_id: str, monthly_limit_nanos: int | None, needs: Needs) -> None:
+        """EdgeError where `hold` would refuse again what it has just refused; asks nobody."""
+        pot = self._book.find(account_id, api_key_id)
+        if pot is None or (refusal := pot.refusal) is None:
+            return
+        full, now_s, lease = needs.full_nanos, self._clock(), pot.lease
+        has_credit = lease is not None and lease.free >= full and lease.usable(now_s, self._pace)
+        if full > 0 and not has_credit and refusal.covers(_least(needs.least_nanos, full), monthly_limit_nanos, now_s):
+            raise refusal.error()
+
     async def hold(
         self, account_id: str, api_key_id: str, *, monthly_limit_nanos: int | None, full_nanos: int, least_nanos: int
     ) -> Hold:
@@ -84,7 +94,7 @@ class Credit:
         if self._journal.refuses:
             raise unavailable()
         pot = self._book.pot(account_id, api_key_id)
-        least_nanos = max(min(least_nanos, full_nanos), 1)
+        least_nanos = _least(least_nanos, full_nanos)
         if (refusal := pot.refusal) and refusal.covers(least_nanos, monthly_limit_nanos, self._clock()):
             raise refusal.error()
         pot.monthly_limit = monthly_limit_nanos
@@ -277,6 +287,11 @@ class Credit:
         if remember:
             pot.refusal = Refusal(error, least, pot.monthly_limit, self._clock() + self._pace.refusal_s)
         _fail(waiters, error)
+
+
+def _least(least_nanos: int, full_nanos: int) -> int:
+    """What a hold must have: something, and no more than the whole."""
+    return max(min(least_nanos, full_nanos), 1)
 
 
 def _fail(waiters: list[Waiter], error: Callable[[], EdgeError]) -> None:

@@ -1,5 +1,7 @@
 """A hold: what one request may cost at most, reserved in a lease."""
 
+from typing import Protocol
+
 from edge.money.leases import Lease
 
 
@@ -15,3 +17,15 @@ class Hold:
         self.lease = lease
         self.nanos = nanos
         self.ended = False
+
+
+class Needs(Protocol):
+    """What a request may cost, in nano-dollars: as it was asked for, and what the shortest useful answer does."""
+
+    @property
+    def full_nanos(self) -> int:
+        """For the whole of it."""
+
+    @property
+    def least_nanos(self) -> int:
+        """For the least of it."""

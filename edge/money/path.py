@@ -13,7 +13,7 @@ from edge.money import meters
 from edge.money.adopter import Adopter
 from edge.money.book import Book
 from edge.money.credit import Credit
-from edge.money.holds import Hold
+from edge.money.holds import Hold, Needs
 from edge.money.journal import Final, Journal
 from edge.money.pace import Pace
 from edge.money.records import Record, Status
@@ -77,6 +77,10 @@ class MoneyPath:
     def try_hold(self, *, account_id: str, api_key_id: str, full_nanos: int) -> Hold | None:
         """A hold of `full_nanos` from free credit, or None; microseconds, asks nobody."""
         return self._credit.try_hold(account_id, api_key_id, full_nanos)
+
+    def check(self, *, account_id: str, api_key_id: str, monthly_limit_nanos: int | None, needs: Needs) -> None:
+        """EdgeError insufficient_credits or key_limit_reached where `hold` has just refused the same; asks nobody."""
+        self._credit.check(account_id, api_key_id, monthly_limit_nanos, needs)
 
     async def hold(
         self,

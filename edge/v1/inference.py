@@ -141,6 +141,14 @@ class Inference:
     ) -> Exchange | Replay:
         """Takes its place in the limits, holds the money, journals the open record; else what an earlier call got."""
         parts, bounds = self._parts, asked.offers.asked
+        if asked.idempotency_key is None:
+            # Whoever was refused a moment ago, and has no answer to get again, need not be counted for that.
+            parts.money.check(
+                account_id=asked.caller.account_id,
+                api_key_id=asked.caller.api_key_id,
+                monthly_limit_nanos=asked.caller.monthly_limit_nanos,
+                needs=asked.offers,
+            )
         ticket = await parts.tickets.admit(
             asked.caller,
             asked.plan,

@@ -1,6 +1,7 @@
 """Holds: from free credit at once, else from billing, and what is said when there is no more."""
 
 import asyncio
+from typing import NamedTuple
 
 import pytest
 
@@ -106,6 +107,34 @@ async def test_less_than_the_least_useful_answer_is_refused_with_402(world: Worl
         await hold(world.worker(), account, 10 * CENT, 2 * CENT)
     assert caught.value.code == "insufficient_credits"
     assert world.billing.available(account) == CENT
+
+
+class Wants(NamedTuple):
+    full_nanos: int
+    least_nanos: int
+
+
+async def test_what_was_refused_a_moment_ago_can_be_checked_without_asking(world: World) -> None:
+    account, path = world.account(CENT), world.worker()
+
+    def refused(full: int, least: int) -> str:
+        try:
+            path.check(account_id=account, api_key_id="key", monthly_limit_nanos=None, needs=Wants(full, least))
+        except EdgeError as error:
+            return error.code
+        return ""
+
+    assert not refused(10 * CENT, 2 * CENT)
+    with pytest.raises(EdgeError):
+        await hold(path, account, 10 * CENT, 2 * CENT, key="key")
+    asked = len(world.billing.asked())
+    assert refused(10 * CENT, 2 * CENT) == "insufficient_credits"
+    # What costs less, or nothing, may be had.
+    assert not refused(10 * CENT, CENT)
+    assert not refused(0, 0)
+    assert len(world.billing.asked()) == asked
+    path.forget_refusals(account)
+    assert not refused(10 * CENT, 2 * CENT)
 
 
 async def test_a_lease_may_be_used_to_its_end_though_billing_would_give_no_more(world: World) -> None:

@@ -26,7 +26,7 @@ from edge.lookup.accounts import Accounts
 from edge.lookup.api_keys import ApiKeys
 from edge.lookup.callers import Caller
 from edge.lookup.catalogue import Catalogue, Model, Plan, Price, Route, Snapshot, Upstream
-from edge.money.holds import Hold
+from edge.money.holds import Hold, Needs
 from edge.money.path import MoneyPath
 from edge.money.records import Record, Status
 from edge.upstream.client import ClientKind
@@ -170,9 +170,15 @@ class Purse(MoneyPath):
         self.held: set[Hold] = set()
         self.wanted: list[int] = []
         """What was to be held for the whole of each request."""
+        self.refused_nanos: int | None = None
+        """What was refused a moment ago. None: nothing."""
 
     def try_hold(self, *, account_id: str, api_key_id: str, full_nanos: int) -> Hold | None:
         return None
+
+    def check(self, *, account_id: str, api_key_id: str, monthly_limit_nanos: int | None, needs: Needs) -> None:
+        if self.refused_nanos is not None and needs.least_nanos >= self.refused_nanos:
+            raise EdgeError("insufficient_credits", "Top up.")
 
     async def hold(
         self, *, account_id: str, api_key_id: str, monthly_limit_nanos: int | None, full_nanos: int, least_nanos: int

@@ -143,6 +143,23 @@ async def test_an_empty_balance_is_a_402(gateway: Gateway) -> None:
     assert gateway.purse.opened == []
 
 
+async def test_who_was_refused_for_its_balance_a_moment_ago_is_not_counted_in_its_limits(gateway: Gateway) -> None:
+    gateway.purse.refused_nanos = 0
+    async with gateway.post() as response:
+        assert (await error(response))[:3] == (402, "insufficient_quota", "insufficient_credits")
+    assert untouched(gateway)
+    assert gateway.rates.asked == []
+    # It may have been answered when there was credit.
+    path, headers = "/v1/chat/completions", {"authorization": "Bearer sk-pr-good", "idempotency-key": "again"}
+    async with gateway.http.post(gateway.url + path, json=body(path), headers=headers) as response:
+        assert response.status == 200
+        await response.read()
+    gateway.purse.refused_nanos = 10**15
+    async with gateway.post() as response:
+        assert response.status == 200
+        await response.read()
+
+
 async def test_a_key_without_a_virtual_key_is_a_503_before_anything_is_held(gateway: Gateway) -> None:
     async with gateway.post(model="test/virtual") as response:
         assert (await error(response))[:3] == (503, "upstream_error", "upstream_unconfigured")
