@@ -12,6 +12,7 @@ from edge.dialects.translator import About
 from edge.errors import EdgeError
 from edge.v1.answers import Chunk, read_chunk
 from edge.v1.renaming import EventRenamer, rename
+from edge.v1.repeats import Repeats
 from edge.v1.sse import DONE, Event, data_event, with_data
 from edge.v1.usage import Usage
 
@@ -29,7 +30,7 @@ _decode = msgspec.json.Decoder(_Silence).decode
 class ChatTranslator:
     """`is_chat` tells chat completions from completions, `shows_usage` whether the client asked for the usage chunk."""
 
-    __slots__ = ("_about", "_begun", "_is_chat", "_public_name", "_rename", "_shows_usage")
+    __slots__ = ("_about", "_begun", "_is_chat", "_public_name", "_rename", "_shows_usage", "repeats")
 
     over = False
 
@@ -41,6 +42,7 @@ class ChatTranslator:
         self._shows_usage = shows_usage
         self._begun: set[int] = set()
         """The answers whose role the client knows."""
+        self.repeats = Repeats(b'"content"' if is_chat else b'"text"')
 
     read = staticmethod(read_chunk)
 
@@ -55,9 +57,10 @@ class ChatTranslator:
         if self._is_chat and event.data is not None:
             for choice in chunk.choices or ():
                 if choice.index not in self._begun:
-                    event = self._with_roles(event, event.data, chunk)
-                    break
-        return self._rename(event, chunk)
+                    return self._rename(self._with_roles(event, event.data, chunk), chunk)
+        told = self._rename(event, chunk)
+        self.repeats.learn(event, chunk, told)
+        return told
 
     def _with_roles(self, event: Event, data: bytes, chunk: Chunk) -> Event:
         said = add_roles(data, chunk, self._begun)

@@ -46,6 +46,7 @@ class MessagesOverChat:
     """`body` is the request as the client sent it: what it asked for shapes the answer."""
 
     over = False
+    repeats = None
 
     def __init__(self, about: About, body: bytes) -> None:
         asked = _decode_asked(body)

@@ -97,6 +97,8 @@ def _images(blocks: Sequence[Block]) -> Iterator[str]:
 class MessagesNative:
     """Passes one answer on. The event that ends a stream waits for `end`."""
 
+    repeats = None
+
     def __init__(self, about: About) -> None:
         self._about = about
         self._usage = _NULL

@@ -33,6 +33,7 @@ class ResponsesOverChat:
     """`body` is the request as the client sent it: a response repeats much of it."""
 
     over = False
+    repeats = None
 
     def __init__(self, about: About, body: bytes) -> None:
         self._about = about

@@ -111,6 +111,8 @@ def _images(items: str | list[Item]) -> Iterator[str]:
 class ResponsesNative:
     """Passes one answer on. The event that ends a stream waits for `end`."""
 
+    repeats = None
+
     def __init__(self, about: About) -> None:
         self._about = about
         self._next = 0

@@ -7,6 +7,7 @@ import msgspec
 
 from edge.errors import EdgeError
 from edge.v1.answers import Chunk, Counter
+from edge.v1.repeats import Repeats
 from edge.v1.sse import Event
 from edge.v1.usage import Usage, read_usage
 
@@ -37,6 +38,10 @@ class Translator(Protocol):
     @property
     def over(self) -> bool:
         """Whether the upstream has said its last, so that nothing after it need be waited for."""
+
+    @property
+    def repeats(self) -> Repeats | None:
+        """The events of its stream that need not be given to it. None: it has to see each."""
 
     def read(self, data: bytes) -> Chunk:
         """What an event, or a whole answer, says. ValueError where that can't be read."""

@@ -159,12 +159,17 @@ class Counter:
         added = _said_by(choice)
         if not added:
             return
-        said = self._said.get(choice.index)
+        size = len(added) if added.isascii() else len(added.encode("utf-8", "surrogatepass"))
+        self.add_deltas(choice.index, 1, len(added), size)
+
+    def add_deltas(self, index: int, deltas: int, characters: int, size: int) -> None:
+        """Counts deltas of one answer; `size` is the bytes of their text in UTF-8."""
+        said = self._said.get(index)
         if said is None:
-            said = self._said[choice.index] = _Said()
-        said.deltas += 1
-        said.characters += len(added)
-        said.size += len(added) if added.isascii() else len(added.encode("utf-8", "surrogatepass"))
+            said = self._said[index] = _Said()
+        said.deltas += deltas
+        said.characters += characters
+        said.size += size
         tokens = max(said.deltas, said.size // 5)
         self.output_tokens += tokens - said.tokens
         said.tokens = tokens

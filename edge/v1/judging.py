@@ -9,6 +9,7 @@ from edge.upstream.failures import hide, read_error, upstream_failed
 from edge.v1.answers import Chunk
 from edge.v1.billing import Ending
 from edge.v1.exchange import Exchange, Outgoing
+from edge.v1.repeats import Repeated
 from edge.v1.sse import Event, EventReader, EventTooLong
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -40,6 +41,8 @@ def judge_piece(
     exchange: Exchange, outgoing: Outgoing, reader: EventReader, *, piece: bytes, out: list[bytes]
 ) -> Ending | None:
     """The Ending where a piece ends the stream (an empty one always does); what the client gets of it goes to `out`."""
+    if piece and _pass_repeats(exchange, outgoing, reader, piece, out):
+        return None
     try:
         ending = _digest(exchange, outgoing, reader.feed(piece) if piece else reader.rest(), out)
     except EventTooLong:
@@ -52,6 +55,30 @@ def judge_piece(
     return _broken(exchange, upstream_failed(f"The model's server broke off {where} its answer."))
 
 
+def _pass_repeats(exchange: Exchange, outgoing: Outgoing, reader: EventReader, piece: bytes, out: list[bytes]) -> bool:
+    """Whether a piece completes nothing but events that only carry on with a text, and so needs no reading."""
+    repeats = outgoing.translator.repeats
+    if repeats is None:
+        return False
+    counter = exchange.counter
+    room = _most_tokens(outgoing) - counter.output_tokens
+
+    def known(events: bytes) -> Repeated | None:
+        found = repeats.read(events)
+        return found if found is not None and found.most_tokens <= room else None
+
+    found = reader.feed_known(piece, known)
+    if found is None:
+        return False
+    counter.add_deltas(found.choice, found.deltas, found.characters, found.size)
+    out.append(found.told)
+    return True
+
+
+def _most_tokens(outgoing: Outgoing) -> int:
+    return 2 * outgoing.bounds.output_tokens + SLACK_TOKENS
+
+
 def _broken(exchange: Exchange, error: EdgeError) -> Ending:
     """The end of a stream that fails: what came before is delivered, and a complete answer is one, whatever follows."""
     return Ending(Status.SUCCESS) if exchange.is_finished else Ending(Status.ERROR, error=error)
@@ -59,7 +86,7 @@ def _broken(exchange: Exchange, error: EdgeError) -> Ending:
 
 def _digest(exchange: Exchange, outgoing: Outgoing, events: Sequence[Event], out: list[bytes]) -> Ending | None:
     translator = outgoing.translator
-    most = 2 * outgoing.bounds.output_tokens + SLACK_TOKENS
+    most = _most_tokens(outgoing)
     for event in events:
         data = event.data
         if not data or event.name == "ping":

@@ -1,12 +1,17 @@
 """Splits a server-sent event stream into events, whatever the pieces that it arrives in."""
 
 import re
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import msgspec
 
+T = TypeVar("T")
+
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event beyond this is nonsense: what is kept of an unfinished one must have a bound."""
+_MOST_KNOWN_BYTES: Final = 65536
+"""An unfinished event beyond this is looked at when it is finished: not again with each piece."""
 
 # https://html.spec.whatwg.org/multipage/server-sent-events.html: a line ends in CRLF, LF or CR, an empty one ends the
 # event. After the end of a line every CR or LF is of an empty one; those that follow an event at once stay with it.
@@ -17,6 +22,7 @@ _USUAL = re.compile(rb"(?:event: ([^\r\n]*)\r?\n)?data: ([^\r\n]*)\r?\n\r?\n")
 _SILENT = re.compile(rb"(?:(?:(?::|(?:event|id|retry)(?=[:\r\n]))[^\r\n]*+)?[\r\n])*+")
 _BOM = b"\xef\xbb\xbf"
 _CR, _LF = b"\r\n"
+_BREAKS = (b"\r", b"\n")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -79,6 +85,21 @@ class EventReader:
                 self._keep(piece[at:])
         self._between = not self._tail
         return events
+
+    def feed_known(self, piece: bytes, known: Callable[[bytes], T | None]) -> T | None:
+        """What `known` makes of the bytes of all events that `piece` completes. None: nothing; `feed` it the piece."""
+        if not self._begun or len(self._tail) > _MOST_KNOWN_BYTES:
+            return None
+        text = bytes(self._tail) + piece if self._tail else piece
+        end = text.rfind(b"\n\n") + 2
+        if end < 2 or text[end : end + 1] in _BREAKS:
+            # An empty line more belongs to the event before it.
+            return None
+        found = known(text[:end])
+        if found is not None:
+            self._tail[:] = text[end:]
+            self._between = not self._tail
+        return found
 
     def rest(self) -> list[Event]:
         """What is left at the end of the stream, ended: an upstream may leave out the last empty line."""

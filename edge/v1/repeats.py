@@ -1,0 +1,117 @@
+"""Events that differ from one before them in nothing but their text, as nearly all of a stream do: passed on unparsed.
+
+Looking at all events of a piece at once costs what reading one of them costs, which halves what a stream does.
+"""
+
+from typing import NamedTuple
+
+from edge.v1.answers import Choice, Chunk
+from edge.v1.sse import Event
+
+_TRIES = 4
+"""So many events may turn out to be unlike those before them until no more is learned of this stream."""
+
+
+class Repeated(NamedTuple):
+    """What some events say that are alike."""
+
+    told: bytes
+    """What the client gets for them."""
+    choice: int
+    """The index of the answer that they belong to."""
+    deltas: int
+    characters: int
+    size: int
+    """Bytes of their text in UTF-8."""
+
+    @property
+    def most_tokens(self) -> int:
+        """By our own count they cannot be more."""
+        return self.deltas + self.size // 5 + 1
+
+
+class Repeats:
+    """What is around the text of an event, as its upstream and as its client has it.
+
+    `field` is the member that has the text, in quotes.
+    """
+
+    __slots__ = ("_begin", "_end", "_field", "_index", "_our_begin", "_our_end", "_tries")
+
+    def __init__(self, field: bytes) -> None:
+        self._field = field
+        self._tries = _TRIES
+        self._index = 0
+        self._begin = self._end = self._our_begin = self._our_end = b""
+
+    def learn(self, event: Event, chunk: Chunk, told: bytes) -> None:
+        """Learns from an event that was read; `told` is what came of it, with the same text in the same field."""
+        if not self._tries:
+            return
+        self._tries -= 1
+        text = _only_text(chunk)
+        # A backslash could hide another member of the same name, or another spelling of the text.
+        if not text or not event.is_plain or b"\\" in event.raw:
+            return
+        theirs, ours = self._around(event.raw, text), self._around(told, text)
+        if theirs is None or ours is None:
+            return
+        self._index = chunk.choices[0].index if chunk.choices else 0
+        self._begin, self._end = theirs
+        # The same bytes twice would be memory of each open stream.
+        self._our_begin, self._our_end = (
+            theirs if ours == theirs else (ours[0], theirs[1] if ours[1] == theirs[1] else ours[1])
+        )
+
+    def read(self, events: bytes) -> Repeated | None:
+        """What whole events say, if all of them are like the one that was learned. None: they have to be read."""
+        begin, end = self._begin, self._end
+        if not begin or not events.startswith(begin) or not events.endswith(end):
+            return None
+        texts = events[len(begin) : -len(end)].split(end + begin)
+        # Between the halves of a character stands something, so that each text must be UTF-8 by itself.
+        joined = b" ".join(texts)
+        if b'"' in joined or b"\\" in joined or b"" in texts or len(events) < len(begin) + len(end):
+            return None
+        try:
+            said = joined.decode()
+        except UnicodeDecodeError:
+            return None
+        if not said.isprintable():
+            return None
+        self._tries = _TRIES
+        gaps = len(texts) - 1
+        return Repeated(
+            told=self._our_begin + (self._our_end + self._our_begin).join(texts) + self._our_end,
+            choice=self._index,
+            deltas=len(texts),
+            characters=len(said) - gaps,
+            size=len(joined) - gaps,
+        )
+
+    def _around(self, raw: bytes, text: str) -> tuple[bytes, bytes] | None:
+        """What stands before and behind the text, if it stands there once and as it is."""
+        if raw.count(self._field) != 1:
+            return None
+        for colon in (b":", b": "):
+            before, found, behind = raw.partition(self._field + colon + b'"' + text.encode() + b'"')
+            if found:
+                return before + self._field + colon + b'"', b'"' + behind
+        return None
+
+
+def _only_text(chunk: Chunk) -> str:
+    """The text of a chunk that says nothing else and ends nothing; empty where it does."""
+    if not chunk.choices or len(chunk.choices) != 1 or chunk.has_usage or chunk.has_error:
+        return ""
+    choice = chunk.choices[0]
+    if choice.finish_reason is not None or choice.message is not None:
+        return ""
+    return _of_delta(choice) if choice.delta is not None else choice.text or ""
+
+
+def _of_delta(choice: Choice) -> str:
+    delta = choice.delta
+    if delta is None or choice.text or delta.refusal or delta.reasoning_content or delta.reasoning:
+        return ""
+    return "" if delta.tool_calls or delta.function_call else delta.content or ""
