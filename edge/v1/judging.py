@@ -9,7 +9,7 @@ from edge.upstream.failures import hide, read_error, upstream_failed
 from edge.v1.answers import Chunk
 from edge.v1.billing import Ending
 from edge.v1.exchange import Exchange, Outgoing
-from edge.v1.repeats import Repeated
+from edge.v1.repeats import Repeats
 from edge.v1.sse import Event, EventReader, EventTooLong
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -21,6 +21,8 @@ _KNOWN_REASONS: Final = frozenset(
     }
 )
 """Those of the servers that there are. The record keeps no other: it may be a word of the answer."""
+_LOOKS: Final = 4
+"""So often it is looked in one piece whether events need no reading, from the event on behind one that did."""
 SLACK_TOKENS: Final = 20
 """Past twice the output bound and this many tokens an answer is cut: its upstream ignores the limit."""
 
@@ -41,8 +43,27 @@ def judge_piece(
     exchange: Exchange, outgoing: Outgoing, reader: EventReader, *, piece: bytes, out: list[bytes]
 ) -> Ending | None:
     """The Ending where a piece ends the stream (an empty one always does); what the client gets of it goes to `out`."""
-    if piece and _pass_repeats(exchange, outgoing, reader, piece, out):
-        return None
+    repeats = outgoing.translator.repeats
+    for _ in range(_LOOKS if repeats is not None and piece else 0):
+        if repeats is None or not repeats.is_hopeful:
+            break
+        rest = _pass_repeats(exchange, outgoing, repeats, reader=reader, piece=piece, out=out)
+        if rest == b"":
+            return None
+        piece = piece if rest is None else rest
+        end = piece.find(b"\n\n") + 2
+        if end < 2 or end == len(piece):
+            break
+        ending = _judge_events(exchange, outgoing, reader, piece=piece[:end], out=out)
+        if ending is not None:
+            return ending
+        piece = piece[end:]
+    return _judge_events(exchange, outgoing, reader, piece=piece, out=out)
+
+
+def _judge_events(
+    exchange: Exchange, outgoing: Outgoing, reader: EventReader, *, piece: bytes, out: list[bytes]
+) -> Ending | None:
     try:
         ending = _digest(exchange, outgoing, reader.feed(piece) if piece else reader.rest(), out)
     except EventTooLong:
@@ -55,24 +76,28 @@ def judge_piece(
     return _broken(exchange, upstream_failed(f"The model's server broke off {where} its answer."))
 
 
-def _pass_repeats(exchange: Exchange, outgoing: Outgoing, reader: EventReader, piece: bytes, out: list[bytes]) -> bool:
-    """Whether a piece completes nothing but events that only carry on with a text, and so needs no reading."""
-    repeats = outgoing.translator.repeats
-    if repeats is None:
-        return False
+def _pass_repeats(
+    exchange: Exchange,
+    outgoing: Outgoing,
+    repeats: Repeats,
+    *,
+    reader: EventReader,
+    piece: bytes,
+    out: list[bytes],
+) -> bytes | None:
+    """What is left of a piece behind events that only carry on with a text, and need no reading. None: all of it is."""
     counter = exchange.counter
     room = _most_tokens(outgoing) - counter.output_tokens
 
-    def known(events: bytes) -> Repeated | None:
+    def known(events: bytes) -> int:
         found = repeats.read(events)
-        return found if found is not None and found.most_tokens <= room else None
+        if found is None or found.most_tokens > room:
+            return 0
+        counter.add_deltas(found.choice, found.deltas, found.characters, found.size)
+        out.append(found.told)
+        return found.length
 
-    found = reader.feed_known(piece, known)
-    if found is None:
-        return False
-    counter.add_deltas(found.choice, found.deltas, found.characters, found.size)
-    out.append(found.told)
-    return True
+    return reader.skip(piece, known)
 
 
 def _most_tokens(outgoing: Outgoing) -> int:

@@ -15,6 +15,8 @@ _TRIES = 4
 class Repeated(NamedTuple):
     """What some events say that are alike."""
 
+    length: int
+    """How many bytes they are, of those that were given."""
     told: bytes
     """What the client gets for them."""
     choice: int
@@ -46,7 +48,8 @@ class Repeats:
 
     def learn(self, event: Event, chunk: Chunk, told: bytes) -> None:
         """Learns from an event that was read; `told` is what came of it, with the same text in the same field."""
-        if not self._tries:
+        if not self._tries or (self._begin and event.raw.startswith(self._begin) and event.raw.endswith(self._end)):
+            # Where only the text was not as it should be, nothing is to be learned.
             return
         self._tries -= 1
         text = _only_text(chunk)
@@ -63,16 +66,24 @@ class Repeats:
             theirs if ours == theirs else (ours[0], theirs[1] if ours[1] == theirs[1] else ours[1])
         )
 
+    @property
+    def is_hopeful(self) -> bool:
+        """Whether there may be events of this stream that need not be read."""
+        return self._tries > 0
+
     def read(self, events: bytes) -> Repeated | None:
-        """What whole events say, if all of them are like the one that was learned. None: they have to be read."""
+        """What whole events say, as far as they are like the one that was learned. None: the first has to be read."""
         begin, end = self._begin, self._end
-        if not begin or not events.startswith(begin) or not events.endswith(end):
+        if not begin or not events.startswith(begin):
             return None
-        texts = events[len(begin) : -len(end)].split(end + begin)
-        # Between the halves of a character stands something, so that each text must be UTF-8 by itself.
+        texts = events[len(begin) :].split(end + begin)
+        last, found, _ = texts[-1].partition(end)
+        texts[-1] = last
+        if not found or not _are_plain(texts):
+            texts = _plain(texts if found else texts[:-1], end)
+            if not texts:
+                return None
         joined = b" ".join(texts)
-        if b'"' in joined or b"\\" in joined or b"" in texts or len(events) < len(begin) + len(end):
-            return None
         try:
             said = joined.decode()
         except UnicodeDecodeError:
@@ -81,12 +92,14 @@ class Repeats:
             return None
         self._tries = _TRIES
         gaps = len(texts) - 1
+        size = len(joined) - gaps
         return Repeated(
+            length=size + len(texts) * (len(begin) + len(end)),
             told=self._our_begin + (self._our_end + self._our_begin).join(texts) + self._our_end,
             choice=self._index,
             deltas=len(texts),
             characters=len(said) - gaps,
-            size=len(joined) - gaps,
+            size=size,
         )
 
     def _around(self, raw: bytes, text: str) -> tuple[bytes, bytes] | None:
@@ -98,6 +111,23 @@ class Repeats:
             if found:
                 return before + self._field + colon + b'"', b'"' + behind
         return None
+
+
+def _are_plain(texts: list[bytes]) -> bool:
+    """Whether none of them is empty, or has an end of its JSON string or an escape in it."""
+    joined = b" ".join(texts)
+    return b'"' not in joined and b"\\" not in joined and b"" not in texts
+
+
+def _plain(texts: list[bytes], end: bytes) -> list[bytes]:
+    """The first of them that are plain; behind the last of these may stand its end, and then something else."""
+    plain: list[bytes] = []
+    for text in texts:
+        if not _are_plain([text]):
+            before, found, _ = text.partition(end)
+            return [*plain, before] if found and _are_plain([before]) else plain
+        plain.append(text)
+    return plain
 
 
 def _only_text(chunk: Chunk) -> str:

@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
-
-T = TypeVar("T")
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event beyond this is nonsense: what is kept of an unfinished one must have a bound."""
@@ -22,7 +20,6 @@ _USUAL = re.compile(rb"(?:event: ([^\r\n]*)\r?\n)?data: ([^\r\n]*)\r?\n\r?\n")
 _SILENT = re.compile(rb"(?:(?:(?::|(?:event|id|retry)(?=[:\r\n]))[^\r\n]*+)?[\r\n])*+")
 _BOM = b"\xef\xbb\xbf"
 _CR, _LF = b"\r\n"
-_BREAKS = (b"\r", b"\n")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -86,20 +83,21 @@ class EventReader:
         self._between = not self._tail
         return events
 
-    def feed_known(self, piece: bytes, known: Callable[[bytes], T | None]) -> T | None:
-        """What `known` makes of the bytes of all events that `piece` completes. None: nothing; `feed` it the piece."""
+    def skip(self, piece: bytes, known: Callable[[bytes], int]) -> bytes | None:
+        """What is still to be fed of a piece when `known` has taken the first bytes of the events that it completes.
+
+        `known` says how many it takes: some of these events, and all of each. None: nothing was taken.
+        """
         if not self._begun or len(self._tail) > _MOST_KNOWN_BYTES:
             return None
         text = bytes(self._tail) + piece if self._tail else piece
         end = text.rfind(b"\n\n") + 2
-        if end < 2 or text[end : end + 1] in _BREAKS:
-            # An empty line more belongs to the event before it.
+        taken = known(text[:end]) if end > 1 else 0
+        if not taken:
             return None
-        found = known(text[:end])
-        if found is not None:
-            self._tail[:] = text[end:]
-            self._between = not self._tail
-        return found
+        self._tail.clear()
+        self._between = True
+        return text[taken:]
 
     def rest(self) -> list[Event]:
         """What is left at the end of the stream, ended: an upstream may leave out the last empty line."""

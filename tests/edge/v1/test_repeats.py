@@ -56,6 +56,8 @@ class Reading(ChatTranslator):
 class Forgetful:
     """Learns nothing."""
 
+    is_hopeful = False
+
     def learn(self, *_: object) -> None:
         return
 
@@ -211,15 +213,14 @@ def words(count: int) -> list[bytes]:
     return [data_event(json.dumps(chunk({"content": f" wört{n}"}), ensure_ascii=False).encode()) for n in range(count)]
 
 
-@pytest.mark.parametrize("together", [1, 7, 100])
+@pytest.mark.parametrize("together", [1, 7, 50, 200])
 def test_hardly_any_event_of_a_usual_stream_is_read(together: int) -> None:
-    events = [*stream_of([chunk({"role": "assistant", "content": ""})]).splitlines(keepends=True), *words(100)]
-    events += stream_of([chunk(finish="stop")]), b"data: [DONE]\n\n"
-    begin, rest = b"".join(events[:4]), events[4:-2]
-    pieces = [begin, *(b"".join(rest[at : at + together]) for at in range(0, len(rest), together)), *events[-2:]]
+    begin, end = stream_of([chunk({"role": "assistant", "content": ""})]), stream_of([chunk(finish="stop")])
+    events = [begin, *words(100), end, b"data: [DONE]\n\n"]
+    pieces = [b"".join(events[at : at + together]) for at in range(0, len(events), together)]
     quick, whole = both(pieces)
     assert whole.read == 102
-    assert quick.read < 6
+    assert quick.read == 3
     assert b"hidden" not in quick.told
 
 
@@ -248,8 +249,13 @@ def test_nothing_is_kept_of_an_event_without_end() -> None:
     reader = EventReader()
     reader.feed(b"data: 1\n\n")
     seen: list[int] = []
+
+    def look(events: bytes) -> int:
+        seen.append(len(events))
+        return 0
+
     for _ in range(100):
         piece = b"x" * 10_000
-        assert reader.feed_known(piece, lambda events: seen.append(len(events))) is None
+        assert reader.skip(piece, look) is None
         reader.feed(piece)
     assert seen == []
