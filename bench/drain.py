@@ -38,6 +38,7 @@ from tests.support.stack import RunningStack
 RECORDS: Final = int(os.environ.get("DRAIN_RECORDS", "100000"))
 ACCOUNTS: Final = 1_000
 MODELS: Final = 10
+PRICE_VERSION: Final = "01900000-0000-7000-8000-000000000002"
 GOAL: Final = 10_000
 SERVED_EACH_S: Final = 50
 """Chats a second, the second time."""
@@ -138,6 +139,7 @@ def ended(account: Account, number: int, *, worker_id: str, ids: IdFactory) -> R
         start_time_ns=time.time_ns() - 2_000_000_000,
         model_public_name=f"bench/model-{number % MODELS}",
         endpoint="chat.completions",
+        price_version_id=PRICE_VERSION,
         upstream_name="default",
         upstream_model="bench",
         status=Status.SUCCESS,
