@@ -42,8 +42,9 @@ WORKS: Final[Mapping[str, dict[str, object]]] = {
 # All that is imported before ready, in a process that does nothing else.
 IMPORTS: Final = """
 import gc, importlib, sys, time
+from kit.lean import hide
 if "edge" in sys.argv[1]:
-    gc.disable()  # as it does itself
+    gc.disable(), hide("pydantic.v1")  # as it does itself
 for name in sys.argv[1:]:
     importlib.import_module(name)
 print(time.process_time())
@@ -122,7 +123,7 @@ def start_edge(environment: Mapping[str, str], starts: Starts, *, key: str, work
             until(file.exists, what=lambda: Path(path, "log").read_text())
             url = f"http://127.0.0.1:{json.loads(file.read_text())['api_port']}"
             with httpx.Client(base_url=url, timeout=20) as client:
-                until(lambda: client.get("/health/ready").is_success)
+                until(lambda: client.get("/health/ready").is_success, within_s=60)
                 starts.ready.append(time.perf_counter() - begun_s)
                 starts.cpu.append(cpu_s([process.pid]))
             with httpx.Client(base_url=url, timeout=20, headers={"authorization": f"Bearer {key}"}) as client:
