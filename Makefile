@@ -159,6 +159,14 @@ bench-guard: .venv/.ready-dev ## Whether a request costs more CPU than the figur
 bench-sizing: .venv/.ready-dev ## What each process takes in memory and CPU, idle and at work
 	@exec $(BIN)/python -m bench.sizing
 
+.PHONY: bench-start
+bench-start: .venv/.ready-dev ## How long each process takes until it is ready, and what the first request costs then
+	@exec $(BIN)/python -m bench.start
+
+.PHONY: bench-drain
+bench-drain: .venv/.ready-dev ## How many waiting usage records a second become charges: DRAIN_RECORDS=100000
+	@exec $(BIN)/python -m bench.drain
+
 ##@ Change
 
 .PHONY: fmt

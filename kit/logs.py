@@ -7,10 +7,13 @@ from collections.abc import MutableMapping
 from contextvars import ContextVar
 from typing import Any, cast
 
-import structlog
-from structlog.typing import FilteringBoundLogger, Processor
-
 from kit import tracing
+from kit.lean import without
+
+with without("rich"):
+    # Which structlog would draw tracebacks with on a terminal, and we never let it: a tenth of a service's start.
+    import structlog
+    from structlog.typing import FilteringBoundLogger, Processor
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Id of the request being served; logged with every event, sent on with every call."""

@@ -16,10 +16,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import asyncpg
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
 
 from kit import revisions
 from kit.dsn import place
@@ -151,6 +147,11 @@ async def _in_words(ask: Callable[[], Awaitable[str]]) -> str:
 
 def valkey(url: str) -> Need:
     """A Valkey or Redis that answers."""
+    # Imported for those who wait for one only: it is a fifth of the start of a service that needs none.
+    from redis.asyncio import Redis  # noqa: PLC0415
+    from redis.asyncio.retry import Retry  # noqa: PLC0415
+    from redis.backoff import NoBackoff  # noqa: PLC0415
+    from redis.exceptions import RedisError  # noqa: PLC0415
 
     async def ask() -> str:
         try:

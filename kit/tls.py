@@ -5,17 +5,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import grpc
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from prometheus_client import Gauge
 from pydantic import AfterValidator
 
 from kit.clock import Clock, utc_now
 from kit.logs import get_logger
+
+# What reads certificates is imported where they are read: 40 ms of the start of a process that has none.
+if TYPE_CHECKING:
+    from cryptography import x509
 
 IDENTITY_PREFIX = "spiffe://privaterouter/"
 """What a certificate's one URI begins with, before the name of who holds it. https://spiffe.io/docs/latest/spiffe-about/spiffe-concepts/"""
@@ -186,14 +187,19 @@ def _bytes(file: Path) -> bytes:
         raise TlsError(f"{file} cannot be read: {error.strerror}; give this process's user the right to") from None
 
 
-def _certificates(file: Path, pem: bytes) -> list[x509.Certificate]:
+def _certificates(file: Path, pem: bytes) -> "list[x509.Certificate]":
+    from cryptography import x509  # noqa: PLC0415
+
     try:
         return x509.load_pem_x509_certificates(pem)
     except ValueError:
         raise TlsError(f"{file} holds no certificate in PEM; write it anew") from None
 
 
-def _check_pair(file: Path, leaf: x509.Certificate, *, key: Path, pem: bytes) -> None:
+def _check_pair(file: Path, leaf: "x509.Certificate", *, key: Path, pem: bytes) -> None:
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         private = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -202,7 +208,7 @@ def _check_pair(file: Path, leaf: x509.Certificate, *, key: Path, pem: bytes) ->
         raise TlsError(f"{key} does not belong to {file}; put the two of one certificate there")
 
 
-def _check_dates(file: Path, certificates: Sequence[x509.Certificate], *, now: datetime) -> None:
+def _check_dates(file: Path, certificates: "Sequence[x509.Certificate]", *, now: datetime) -> None:
     for certificate in certificates:
         if certificate.not_valid_after_utc <= now:
             raise TlsError(f"{file} ended at {certificate.not_valid_after_utc.isoformat()}; renew it")
@@ -211,7 +217,9 @@ def _check_dates(file: Path, certificates: Sequence[x509.Certificate], *, now: d
             raise TlsError(f"{file} begins at {begins} only; is this machine's clock right?")
 
 
-def _issued(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
+def _issued(leaf: "x509.Certificate", issuer: "x509.Certificate") -> bool:
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm  # noqa: PLC0415
+
     try:
         leaf.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
@@ -219,7 +227,9 @@ def _issued(leaf: x509.Certificate, issuer: x509.Certificate) -> bool:
     return True
 
 
-def _identity(file: Path, leaf: x509.Certificate) -> str:
+def _identity(file: Path, leaf: "x509.Certificate") -> str:
+    from cryptography import x509  # noqa: PLC0415
+
     uris: list[str] = []
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

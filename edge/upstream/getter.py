@@ -5,12 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-import aiohttp
-
 from edge.upstream.client import Broken, Unreachable
+from edge.upstream.connection import Connection
+from edge.upstream.sites import Site, Tls, split
 
 TIMEOUT_S: Final = 5.0
 MAX_BYTES: Final = 4 * 1024 * 1024
+_AT_ONCE: Final = 64
+_MAX_SITES: Final = 1024
+_HEADERS: Final = {"accept": "*/*", "accept-encoding": "identity", "connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,43 +33,81 @@ class Get(Protocol):
 
 
 class Getter:
-    """A Get by aiohttp. Made inside the running loop. Follows no redirect: its headers may hold a credential."""
+    """A Get by a connection for each question. Follows no redirect: its headers may hold a credential."""
 
     def __init__(self, *, timeout_s: float = TIMEOUT_S, max_bytes: int = MAX_BYTES) -> None:
         self._timeout_s = timeout_s
         self._max_bytes = max_bytes
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=64, force_close=True, ttl_dns_cache=10),
-            timeout=aiohttp.ClientTimeout(total=None),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"accept-encoding": "identity"},
-            auto_decompress=False,
-        )
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._tls = Tls(None)
+        self._sites: dict[tuple[str, str, int], Site] = {}
+        """They remember addresses for a while."""
+        self._open: set[Connection] = set()
+        self._none_open = asyncio.Event()
 
     async def __call__(self, url: str, *, headers: Mapping[str, str]) -> Got:
         """As Get says."""
         try:
-            async with (
-                asyncio.timeout(self._timeout_s),
-                self._session.get(url, headers=headers, allow_redirects=False) as response,
-            ):
-                return Got(response.status, await self._read(response))
+            async with asyncio.timeout(self._timeout_s), self._turns:
+                return await self._ask(url, headers)
         except TimeoutError:
             raise Broken(f"no answer within {self._timeout_s:g} s") from None
-        except (aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
-            raise Unreachable(f"{type(error).__name__}: {error}") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Broken(f"{type(error).__name__}: {error}") from error
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def close(self) -> None:
+        """Closes what is open."""
+        for site in self._sites.values():
+            site.close()
+        for connection in self._open:
+            connection.abort()
+        if self._open:
+            await self._none_open.wait()
+
+    async def _ask(self, url: str, headers: Mapping[str, str]) -> Got:
+        site, start = self._target(url)
+        head = _head(start, {**_HEADERS, **headers})
+        loop = asyncio.get_running_loop()
+        connection = await site.connect(lambda: Connection(self._lost, loop), timeout_s=self._timeout_s)
+        if not connection.is_open:
+            raise Unreachable("the connection was closed at once")
+        self._open.add(connection)
+        self._none_open.clear()
+        try:
+            await connection.ask(head, b"")
+            return Got(connection.status, await self._read(connection))
+        finally:
+            connection.abort()
+
+    async def _read(self, connection: Connection) -> bytes:
         pieces, size = [], 0
-        async for piece in response.content.iter_any():
+        while piece := await connection.read():
             size += len(piece)
             if size > self._max_bytes:
                 raise Broken(f"an answer of over {self._max_bytes} bytes")
             pieces.append(piece)
         return b"".join(pieces)
 
-    async def close(self) -> None:
-        """Closes what is open."""
-        await self._session.close()
+    def _target(self, url: str) -> tuple[Site, str]:
+        """The server of a URL, and how a request for it begins. Unreachable where it is none."""
+        address, start = split(url)
+        site = self._sites.get(address)
+        if site is None:
+            scheme, host, port = address
+            if len(self._sites) >= _MAX_SITES:
+                self._sites.clear()
+            site = self._sites[address] = Site(host, port, tls=self._tls if scheme == "https" else None)
+        return site, f"GET{start.removeprefix('POST')}"
+
+    def _lost(self, connection: Connection) -> None:
+        self._open.discard(connection)
+        if not self._open:
+            self._none_open.set()
+
+
+def _head(start: str, headers: Mapping[str, str]) -> bytes:
+    """A request's head. Unreachable where a header would be more than one."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    text = f"{start}{''.join(lines)}\r\n"
+    ends = len(lines) + 3
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
+        raise Unreachable("a header that cannot be sent")
+    return text.encode()
