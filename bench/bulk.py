@@ -35,8 +35,7 @@ async def filling(url: str, tables: Sequence[str], *, emptied: bool = False) -> 
     """A connection to add rows with, in one transaction.
 
     No trigger runs and no foreign key is looked at meanwhile: who adds rows adds what depends on them as well.
-    With `emptied` what the tables had is put aside and added again. In the end the tables are vacuumed, so that an
-    index alone answers where it can.
+    With `emptied` what the tables had is put aside and added again.
     """
     connection = await asyncpg.connect(url, command_timeout=3600)
     try:
@@ -51,7 +50,6 @@ async def filling(url: str, tables: Sequence[str], *, emptied: bool = False) -> 
             for index in indexes:
                 # Of a partitioned table the definition names the table alone, but all partitions have it.
                 await connection.execute(index["definition"].replace(" ON ONLY ", " ON "))
-        await connection.execute(f"VACUUM (ANALYZE) {', '.join(tables)}")
     finally:
         await connection.close()
 

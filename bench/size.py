@@ -46,7 +46,7 @@ USERS: Final = int(os.environ.get("BENCH_USERS", "1000000"))
 MODELS: Final = 1_000
 KEYS: Final = min(20_000, USERS)
 KNOWN: Final = min(1_000, KEYS)
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 SETTLE_S: Final = 0.3
 """For what was due while it was held still."""
 GOAL: Final = 0.95
