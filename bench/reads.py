@@ -33,7 +33,7 @@ from tests.support.stack import RunningStack, running_stack
 RECORDS = int(os.environ.get("BENCH_RECORDS", "1000000"))
 USERS = int(os.environ.get("BENCH_USERS", "100000"))
 TIMES = int(os.environ.get("T", "100"))
-LONGEST_S = 15
+LONGEST_S = 5
 GOAL_S = 0.1
 
 

@@ -68,13 +68,13 @@ def read_api_key(text: str) -> UUID | None:
         raise InvalidFilter(error.message, field="api_key_id") from error
 
 
-def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[str, object]:
+def conditions(wanted: Filter, before_request_id: UUID | None = None, *, beside: timedelta = _DAY) -> dict[str, object]:
     """The filter as conditions of `store.final_records`.
 
-    An id is made with the start time, so that its bounds spare reading other days. A day more on both sides is for a
-    clock that was set back, since ids never step back with it.
+    An id is made with the start time, so that its bounds spare reading other days. By default a day more on both sides
+    is for a clock that was set back, since ids never step back with it.
     """
-    before = lowest_id(min(wanted.to_time, LATEST) + _DAY) if wanted.to_time else None
+    before = lowest_id(min(wanted.to_time, LATEST) + beside) if wanted.to_time else None
     every: dict[str, object] = {
         "account_id =": wanted.account_id,
         "model_public_name =": wanted.model_public_name,
@@ -82,7 +82,7 @@ def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[st
         "status =": wanted.status,
         "start_time >=": wanted.from_time,
         "start_time <": wanted.to_time,
-        "request_id >=": lowest_id(wanted.from_time - _DAY) if wanted.from_time else None,
+        "request_id >=": lowest_id(wanted.from_time - beside) if wanted.from_time else None,
         "request_id <": min(before, before_request_id) if before and before_request_id else before or before_request_id,
     }
     return {condition: value for condition, value in every.items() if value is not None}

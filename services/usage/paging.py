@@ -27,11 +27,25 @@ async def records(connection: Connection, wanted: Filter, *, limit: int, offset:
     if length <= 0:
         return [], count
     before, left = await _skip(connection, wanted, offset)
+    where = await _where(connection, wanted, before)
     if before is None and offset > count // 2:
         # From the nearer end.
-        where, left = conditions(wanted), count - offset - length
+        left = count - offset - length
         return await store.final_records(connection, where, limit=length, offset=left, from_oldest=True), count
-    return await store.final_records(connection, conditions(wanted, before), limit=length, offset=left), count
+    return await store.final_records(connection, where, limit=length, offset=left), count
+
+
+async def records_before(connection: Connection, wanted: Filter, *, before: UUID, limit: int) -> list[Record]:
+    """The records that match with ids below this one, newest first."""
+    where = await _where(connection, wanted, before)
+    return await store.final_records(connection, where, limit=limit, offset=0)
+
+
+async def _where(connection: Connection, wanted: Filter, before: UUID | None) -> dict[str, object]:
+    """The filter as conditions; the ids of a time span end close to it where no clock was set back."""
+    if (wanted.from_time or wanted.to_time) and not await store.has_astray(connection, wanted.account_id):
+        return conditions(wanted, before, beside=store.BESIDE)
+    return conditions(wanted, before)
 
 
 async def _skip(connection: Connection, wanted: Filter, offset: int) -> tuple[UUID | None, int]:

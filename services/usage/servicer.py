@@ -81,9 +81,7 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
             raise InvalidArgument("offset does not go together with before_request_id", field="offset")
         async with self._database.reader() as connection:
             if before:
-                records = await store.final_records(
-                    connection, listing.conditions(wanted, before), limit=limit, offset=0
-                )
+                records = await paging.records_before(connection, wanted, before=before, limit=limit)
                 total = 0
             else:
                 records, total = await paging.records(connection, wanted, limit=limit, offset=offset)

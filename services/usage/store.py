@@ -183,6 +183,16 @@ async def count_of_moved(
     return count
 
 
+async def has_astray(connection: Connection, account_id: UUID) -> bool:
+    """Whether any of the account's records began long before or after the moment of its id."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM usage.usage_records"
+        f" WHERE account_id = $1 AND status <> 'open' AND {ASTRAY} ORDER BY request_id LIMIT 1)",
+        account_id,
+    )
+    return found
+
+
 async def create_months(connection: Connection, months: Sequence[date]) -> int:
     """Makes the partitions of these months where they are missing; how many were."""
     count: int = await connection.fetchval(

@@ -177,6 +177,7 @@ SELECT (jsonb_populate_record(record, jsonb_build_object(
     'account_id', CASE WHEN n % 2 = 0 THEN record.account_id ELSE gen_random_uuid() END,
     'start_time', record.start_time + n * interval '1 minute'))).*
 FROM usage.usage_records AS record, generate_series(1, 1000) AS n WHERE status = 'success'
+ON CONFLICT DO NOTHING
 """
 
 
