@@ -21,6 +21,7 @@ NEAR = 2_000
 
 async def records(connection: Connection, wanted: Filter, *, limit: int, offset: int) -> tuple[list[Record], int]:
     """One page of the records that match, newest first, and how many match."""
+    await store.plan_each_time(connection)
     count = await total(connection, wanted)
     # No more than there are, so that nobody looks through all others for one that is not there.
     length = min(limit, count - offset)
@@ -37,6 +38,7 @@ async def records(connection: Connection, wanted: Filter, *, limit: int, offset:
 
 async def records_before(connection: Connection, wanted: Filter, *, before: UUID, limit: int) -> list[Record]:
     """The records that match with ids below this one, newest first."""
+    await store.plan_each_time(connection)
     where = await _where(connection, wanted, before)
     return await store.final_records(connection, where, limit=limit, offset=0)
 

@@ -104,3 +104,19 @@ async def test_a_page_beyond_the_end_looks_for_nothing(usage: Usage, skipped: li
     await fill(usage)
     nothing = await usage.list(filter=pb.UsageFilter(model_public_name="privaterouter/none"))
     assert (nothing, skipped) == (pb.ListUsageResponse(), [])
+
+
+async def test_pages_are_planned_for_what_is_asked(usage: Usage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the fifth deep page of a connection takes much longer than those before it."""
+    modes: list[str] = []
+    final_records = store.final_records
+
+    async def noted(connection: Connection, conditions: dict[str, object], **page: Any) -> list[Record]:
+        modes.append(await connection.fetchval("SHOW plan_cache_mode"))
+        return await final_records(connection, conditions, **page)
+
+    monkeypatch.setattr(store, "final_records", noted)
+    newest, *_ = await fill(usage)
+    await usage.list()
+    await usage.list(before_request_id=newest.request_id)
+    assert modes == ["force_custom_plan"] * 2
