@@ -106,13 +106,13 @@ class Side:
     def measure(self, work: str, draw: str, chance: random.Random) -> None:
         """One round."""
         times, body = WORKS[work]
-        secrets = {
-            ONE_KEY: self.secrets[:1] * times,
+        draws = {
+            ONE_KEY: [self.secrets[0]] * times,
             KNOWN_KEYS: [self.secrets[number % KNOWN] for number in range(times)],
             ANY_KEY: chance.choices(self.secrets, k=times),
-        }[draw]
-        drawn = self._requests(secrets, body, chance)
-        warm = self.secrets[:KNOWN] if draw == KNOWN_KEYS else self.secrets[:1] * 4 * AT_ONCE
+        }
+        drawn = self._requests(draws[draw], body, chance)
+        warm = self.secrets[:KNOWN] if draw == KNOWN_KEYS else [self.secrets[0]] * 4 * AT_ONCE
         asyncio.run(ask(self.port, self._requests(warm, {"max_tokens": 1}, chance)))
         begun_s, edge_ns, all_ns = time.monotonic(), self._cpu_ns(self.edges), self._cpu_ns(self.pids())
         asyncio.run(ask(self.port, drawn))
