@@ -143,6 +143,10 @@ bench-upstream: .venv/.ready-dev ## What a request and a chunk cost with our own
 bench-reads: .venv/.ready-dev ## How fast lists and sums answer with a million calls of one user, and 100,000 users
 	@exec $(BIN)/python -m bench.reads
 
+.PHONY: bench-size
+bench-size: .venv/.ready-dev ## Whether a request costs more beside a million keys, ten million calls and 1,000 models
+	@exec $(BIN)/python -m bench.size
+
 .PHONY: bench-scale
 bench-scale: .venv/.ready-dev ## What each part has to do at a rate of requests, simulated: SCALE_FULL=1 SCALE_SEED=7
 	@exec $(BIN)/python -m bench.scale

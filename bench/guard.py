@@ -11,7 +11,8 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import repeat
 from pathlib import Path
 from typing import Final
 
@@ -46,13 +47,13 @@ def request(host: str, port: int, key: str, **body: object) -> bytes:
     return head.encode() + text
 
 
-async def ask(port: int, text: bytes, times: int) -> None:
-    """This request so many times, some at once, each connection kept. RuntimeError for any other answer than 200."""
-    left = iter(range(times))
+async def ask(port: int, texts: Iterable[bytes]) -> None:
+    """These requests, some at once, each connection kept. RuntimeError for any other answer than 200."""
+    left = iter(texts)
 
     async def one_after_the_other() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for _ in left:
+        for text in left:
             writer.write(text)
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
             if not head.startswith(b"http/1.1 200"):
@@ -82,13 +83,13 @@ class Guard:
     async def warm_up(self) -> None:
         """Have everything done some times that is slower at first."""
         for _, port, _, text in self._sides.values():
-            await ask(port, text, WARM_UP)
+            await ask(port, repeat(text, WARM_UP))
 
     async def go_round(self) -> None:
         """Measure each once."""
         for name, (pid, port, times, text) in self._sides.items():
             before = cpu_ns(pid)
-            await ask(port, text, times)
+            await ask(port, repeat(text, times))
             took = (cpu_ns(pid) - before) / times
             self._best[name] = min(took, self._best.get(name, took))
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,11 @@ def cpu_s(pids: Collection[int]) -> float:
 
 def cpu_ns(pid: int) -> int:
     """Nanoseconds of a core that the threads which a process has now have used: more exact than `cpu_s`."""
-    return sum(int(path.read_text().split()[0]) for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    used = 0
+    for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with suppress(OSError):
+            used += int(path.read_text().split()[0])
+    return used
 
 
 def use(pids: Collection[int]) -> Use:

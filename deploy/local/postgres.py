@@ -12,9 +12,10 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from importlib import metadata, util
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 from deploy.local.process import (
@@ -66,13 +67,25 @@ class Postgres:
     Start it from the main thread: the kernel stops the server when the thread that started it ends.
     """
 
-    def __init__(self, data_dir: Path, *, port: int | None = None, fsync: bool = True, log: Path | None = None) -> None:
-        """`port` adds a listener on 127.0.0.1; `fsync=False` is for throw-away clusters of tests."""
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        port: int | None = None,
+        fsync: bool = True,
+        log: Path | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`port` adds a listener on 127.0.0.1; `fsync=False` is for throw-away clusters of tests.
+
+        `settings` of the server overrule ours for this time.
+        """
         self._home = data_dir.absolute()
         self._cluster = self._home / "cluster"
         self._port = port
         self._fsync = "on" if fsync else "off"
         self._log = log or self._home / "postgres.log"
+        self._settings = settings
         self._child: Child | None = None
         self._sockets: Path | None = None
 
@@ -206,6 +219,7 @@ class Postgres:
             "listen_addresses": "127.0.0.1" if self._port else "",
             "port": str(self._port or SOCKET_PORT),
             "unix_socket_directories": str(self._sockets),
+            **self._settings,
         }
         command: list[str | Path] = [programs / "postgres", "-D", self._cluster]
         for name, value in settings.items():

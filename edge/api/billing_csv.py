@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from edge.api.csv_text import csv_text
+from edge.api.csv_text import FIRST, NEWEST, csv_text
 from kit.money import format_usd
 from kit.timestamps import from_proto
 from privaterouter.billing.v1 import billing_pb2 as pb
@@ -16,14 +16,15 @@ async def lines(billing: BillingServiceStub, wanted: pb.ListTransactionsRequest)
     """The header with the first page, then the other pages. Raises RemoteError."""
     request = pb.ListTransactionsRequest()
     request.CopyFrom(wanted)
-    request.limit, request.offset = PAGE, 0
+    request.limit, request.before_transaction_id = min(FIRST, PAGE), NEWEST
+    request.ClearField("offset")
     header: tuple[str, ...] | None = HEADER
     while True:
         rows = (await billing.ListTransactions(request)).transactions
         yield csv_text(header, map(_row, rows))
-        if len(rows) < PAGE:
+        if len(rows) < request.limit:
             return
-        request.before_transaction_id, header = rows[-1].id, None
+        request.limit, request.before_transaction_id, header = PAGE, rows[-1].id, None
 
 
 def _row(row: pb.Transaction) -> tuple[object, ...]:

@@ -6,6 +6,12 @@ from collections.abc import AsyncIterator, Iterable
 
 from fastapi.responses import StreamingResponse
 
+FIRST = 100
+"""Rows of the first page, which the headers wait for."""
+
+NEWEST = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""Above every id: pages before an id are not counted, as a first page is."""
+
 
 async def csv_answer(lines: AsyncIterator[str], *, filename: str) -> StreamingResponse:
     """An answer of these pieces. The first comes before the headers, so that a failure is still an answer."""

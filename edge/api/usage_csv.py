@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 
-from edge.api.csv_text import csv_text
+from edge.api.csv_text import FIRST, NEWEST, csv_text
 from kit.money import format_usd
 from kit.timestamps import from_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
@@ -33,15 +33,15 @@ HEADER = (
 
 async def lines(usage: UsageServiceStub, account_id: str, *, matching: pb.UsageFilter) -> AsyncIterator[str]:
     """The header with the first page, then the other pages. Raises RemoteError."""
-    before = ""
+    before, limit = NEWEST, min(FIRST, PAGE)
     header: tuple[str, ...] | None = HEADER
     while True:
-        request = pb.ListUsageRequest(account_id=account_id, filter=matching, limit=PAGE, before_request_id=before)
+        request = pb.ListUsageRequest(account_id=account_id, filter=matching, limit=limit, before_request_id=before)
         records = (await usage.ListUsage(request)).records
         yield csv_text(header, map(_row, records))
-        if len(records) < PAGE:
+        if len(records) < limit:
             return
-        before, header = records[-1].request_id, None
+        before, limit, header = records[-1].request_id, PAGE, None
 
 
 def _row(record: pb.UsageRecord) -> tuple[object, ...]:

@@ -13,12 +13,12 @@ from kit.timestamps import from_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import store, store_daily
 from services.usage.errors import InvalidFilter
-from services.usage.records import STATUSES, Record, Status
+from services.usage.records import STATUSES, Status
+from services.usage.store import LATEST
 from services.usage.store_daily import Range
 
 _FIRST_YEAR = 1900
 _DAY = timedelta(days=1)
-_LATEST = datetime(9999, 1, 1, tzinfo=UTC)
 _NO_ID = UUID(int=0)
 
 
@@ -68,8 +68,13 @@ def read_api_key(text: str) -> UUID | None:
         raise InvalidFilter(error.message, field="api_key_id") from error
 
 
-def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[str, object]:
-    """The filter as conditions of `store.final_records`."""
+def conditions(wanted: Filter, before_request_id: UUID | None = None, *, beside: timedelta = _DAY) -> dict[str, object]:
+    """The filter as conditions of `store.final_records`.
+
+    An id is made with the start time, so that its bounds spare reading other days. By default a day more on both sides
+    is for a clock that was set back, since ids never step back with it.
+    """
+    before = lowest_id(min(wanted.to_time, LATEST) + beside) if wanted.to_time else None
     every: dict[str, object] = {
         "account_id =": wanted.account_id,
         "model_public_name =": wanted.model_public_name,
@@ -77,7 +82,8 @@ def conditions(wanted: Filter, before_request_id: UUID | None = None) -> dict[st
         "status =": wanted.status,
         "start_time >=": wanted.from_time,
         "start_time <": wanted.to_time,
-        "request_id <": before_request_id,
+        "request_id >=": lowest_id(wanted.from_time - beside) if wanted.from_time else None,
+        "request_id <": min(before, before_request_id) if before and before_request_id else before or before_request_id,
     }
     return {condition: value for condition, value in every.items() if value is not None}
 
@@ -104,44 +110,46 @@ def span_conditions(message: pb.ListModelUsageRequest) -> dict[str, object]:
         "start_time >=": from_time,
         "start_time <": to_time,
         "request_id >": max(after, lowest_id(from_time - _DAY)),
-        "request_id <": lowest_id(min(to_time, _LATEST) + _DAY),
+        "request_id <": lowest_id(min(to_time, LATEST) + _DAY),
     }
-
-
-async def records(connection: Connection, wanted: Filter, *, limit: int, offset: int) -> tuple[list[Record], int]:
-    """One page of the records that match, newest first, and how many match; read from the nearer end."""
-    count = await total(connection, wanted)
-    where = conditions(wanted)
-    if offset <= count // 2:
-        return await store.final_records(connection, where, limit=limit, offset=offset), count
-    length = max(0, min(limit, count - offset))
-    skipped = max(0, count - offset - length)
-    return await store.final_records(connection, where, limit=length, offset=skipped, from_oldest=True), count
 
 
 async def total(connection: Connection, wanted: Filter) -> int:
     """How many records match: of whole days from the roll-ups where they can tell, all others counted."""
     if wanted.status not in (None, "success"):
         return await store.count_of_final_records(connection, conditions(wanted))
-    begin = _next_midnight(min(wanted.from_time, _LATEST)) if wanted.from_time else None
+    begin = _next_midnight(min(wanted.from_time, LATEST)) if wanted.from_time else None
     end = datetime.combine(wanted.to_time, time(), UTC) if wanted.to_time else None
     if begin and end and begin > end:
         return await store.count_of_final_records(connection, conditions(wanted))
-    sums = await store_daily.sums_of(
-        connection,
-        Range(
-            wanted.account_id,
-            from_day=begin.date() if begin else None,
-            to_day=(end - _DAY).date() if end else None,
-            model_public_name=wanted.model_public_name,
-            api_key_id=wanted.api_key_id,
-        ),
+    range_ = replace(
+        range_of(wanted), from_day=begin.date() if begin else None, to_day=(end - _DAY).date() if end else None
     )
+    sums = await store_daily.sums_of(connection, range_)
     count = sums.requests - sums.errors if wanted.status == "success" else sums.requests
     for part in (replace(wanted, to_time=begin), replace(wanted, from_time=end)):
         if part.from_time and part.to_time and part.from_time < part.to_time:
-            count += await store.count_of_final_records(connection, conditions(part))
+            count += await _count_within(connection, part, part.from_time, part.to_time)
     return count
+
+
+async def _count_within(connection: Connection, wanted: Filter, from_time: datetime, to_time: datetime) -> int:
+    """How many records match that began in a span: those with an id of it, which an index tells alone, and others."""
+    every = conditions(replace(wanted, from_time=None, to_time=None))
+    ids = {"request_id >=": lowest_id(from_time), "request_id <": lowest_id(min(to_time, LATEST))}
+    count = await store.count_of_final_records(connection, every | ids)
+    return count + await store.count_of_moved(connection, every, from_time=from_time, to_time=to_time)
+
+
+def range_of(wanted: Filter) -> Range:
+    """The roll-ups of all days that have something of it; those of its first and last day may have more."""
+    return Range(
+        wanted.account_id,
+        from_day=wanted.from_time.date() if wanted.from_time else None,
+        to_day=wanted.to_time.date() if wanted.to_time else None,
+        model_public_name=wanted.model_public_name,
+        api_key_id=wanted.api_key_id,
+    )
 
 
 def _next_midnight(moment: datetime) -> datetime:

@@ -16,7 +16,7 @@ from kit.logs import get_logger
 from kit.paging import page
 from privaterouter.billing.v1.billing_pb2_grpc import BillingServiceStub
 from privaterouter.usage.v1 import usage_pb2 as pb
-from services.usage import intake, listing, store, summaries
+from services.usage import intake, listing, paging, store, summaries
 from services.usage.errors import UsageNotFound
 from services.usage.idempotency import Answers
 from services.usage.leftovers import LeftLeases
@@ -81,12 +81,10 @@ class UsageServicer(ChecksServicer, IdempotencyServicer):
             raise InvalidArgument("offset does not go together with before_request_id", field="offset")
         async with self._database.reader() as connection:
             if before:
-                records = await store.final_records(
-                    connection, listing.conditions(wanted, before), limit=limit, offset=0
-                )
+                records = await paging.records_before(connection, wanted, before=before, limit=limit)
                 total = 0
             else:
-                records, total = await listing.records(connection, wanted, limit=limit, offset=offset)
+                records, total = await paging.records(connection, wanted, limit=limit, offset=offset)
         return pb.ListUsageResponse(records=map(to_message, records), total=total)
 
     async def GetUsage(self, request: pb.GetUsageRequest, context: Context) -> pb.GetUsageResponse:

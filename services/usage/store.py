@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Collection, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from uuid import UUID
 
 from asyncpg import Record as Row
 
 from kit.database import Connection
+from kit.ids import lowest_id
 from services.usage.records import Attempt, Record
 
 _TYPES = {
@@ -26,6 +27,15 @@ _TYPES = {
     "attempts": "jsonb",
 }
 COLUMNS = ", ".join(_TYPES)
+
+ASTRAY = (
+    "abs(EXTRACT(epoch FROM start_time AT TIME ZONE 'UTC') * 1000"
+    " - ('x' || encode(substring(uuid_send(request_id) FOR 6), 'hex'))::bit(48)::bigint) > 60000"
+)
+"""Begun more than BESIDE before or after the moment of the id: the condition of an index, to the letter."""
+BESIDE = timedelta(minutes=1)
+LATEST = datetime(9999, 1, 1, tzinfo=UTC)
+"""No record began later."""
 
 _WRITE = f"""
 INSERT INTO usage.usage_records AS known ({COLUMNS})
@@ -138,6 +148,58 @@ async def count_of_final_records(connection: Connection, conditions: dict[str, o
     where, values = _where(conditions)
     count: int = await connection.fetchval(f"SELECT count(*) FROM usage.usage_records WHERE {where}", *values)
     return count
+
+
+async def count_of_moved(
+    connection: Connection, conditions: dict[str, object], *, from_time: datetime, to_time: datetime = LATEST
+) -> int:
+    """How many more final records began in a span than have an id of it.
+
+    Those that began long before or after the moment of their id are few and have an index of their own. Of all others
+    only those with an id about the ends of the span can be in one and not in the other.
+    """
+    where, values = _where(conditions)
+    begin, end = min(from_time, LATEST), min(to_time, LATEST)
+    bounds = (
+        *(begin, end, lowest_id(begin), lowest_id(end)),
+        *(lowest_id(begin - BESIDE), lowest_id(begin + BESIDE)),
+        *(lowest_id(max(end - BESIDE, begin + BESIDE)), lowest_id(end + BESIDE)),
+    )
+    from_, to, from_id, to_id, *about = (f"${number}" for number in range(len(values) + 1, len(values) + 9))
+    records = f"SELECT request_id, start_time FROM usage.usage_records WHERE {where}"
+    count: int = await connection.fetchval(
+        f"""
+        SELECT count(*) FILTER (WHERE start_time >= {from_} AND start_time < {to})
+             - count(*) FILTER (WHERE request_id >= {from_id} AND request_id < {to_id})
+        FROM (
+            {records} AND {ASTRAY}
+            UNION ALL {records} AND NOT {ASTRAY} AND request_id >= {about[0]} AND request_id < {about[1]}
+            UNION ALL {records} AND NOT {ASTRAY} AND request_id >= {about[2]} AND request_id < {about[3]}
+        ) AS moved
+        """,
+        *values,
+        *bounds,
+    )
+    return count
+
+
+async def plan_each_time(connection: Connection) -> None:
+    """Have statements of this transaction planned for their values.
+
+    A plan for any values knows no months to leave out and takes spans to be short, and deep pages then take five times
+    as long.
+    """
+    await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
+
+
+async def has_astray(connection: Connection, account_id: UUID) -> bool:
+    """Whether any of the account's records began long before or after the moment of its id."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM usage.usage_records"
+        f" WHERE account_id = $1 AND status <> 'open' AND {ASTRAY} ORDER BY request_id LIMIT 1)",
+        account_id,
+    )
+    return found
 
 
 async def create_months(connection: Connection, months: Sequence[date]) -> int:

@@ -130,6 +130,17 @@ async def sums_of(connection: Connection, range_: Range) -> Sums:
     return Sums(*row) if row else Sums()
 
 
+async def counts_by_day(connection: Connection, range_: Range, *, status: str | None) -> list[tuple[date, int]]:
+    """How many requests each day has, in any order; `status` is None for all or `success`."""
+    rows = await connection.fetch(
+        f"SELECT day, sum(requests - CASE WHEN $6 THEN errors ELSE 0 END)::bigint FROM usage.usage_daily"
+        f" WHERE {_IN_RANGE} GROUP BY day",
+        *_parameters(range_),
+        status == "success",
+    )
+    return [(day, count) for day, count in rows]
+
+
 def _parameters(range_: Range) -> tuple[object, ...]:
     return range_.account_id, range_.from_day, range_.to_day, range_.model_public_name, range_.api_key_id
 

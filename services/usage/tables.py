@@ -20,6 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
+from services.usage.store import ASTRAY
+
 metadata = MetaData(schema="usage")
 
 FINAL = text("status <> 'open'")
@@ -80,6 +82,13 @@ usage_records = Table(
         "request_id",
         postgresql_include=["start_time", "model_public_name", "api_key_id"],
         postgresql_where=text("status <> 'open' AND status <> 'success'"),
+    ),
+    Index(
+        "usage_records_astray_idx",
+        "account_id",
+        "request_id",
+        postgresql_include=["start_time", "status", "model_public_name", "api_key_id"],
+        postgresql_where=text(f"status <> 'open' AND {ASTRAY}"),
     ),
     Index("usage_records_record_time_idx", "record_time", "request_id", postgresql_where=FINAL),
     Index("usage_records_open_idx", "worker_id", postgresql_where=text("status = 'open'")),

@@ -55,6 +55,14 @@ async def test_data_survives_a_restart_and_is_written_durably(data: Path) -> Non
         assert await run(server.url, "SELECT word FROM kept") == ["here"]
 
 
+async def test_settings_of_one_start_overrule_ours_and_are_gone_with_the_next(data: Path) -> None:
+    settings = {"wal_level": "minimal", "max_wal_senders": "0", "work_mem": "7MB"}
+    with Postgres(data, fsync=False, settings=settings) as server:
+        assert await run(server.url, "SHOW wal_level", "SHOW work_mem", "SHOW fsync") == ["minimal", "7MB", "off"]
+    with Postgres(data, fsync=False) as server:
+        assert await run(server.url, "SHOW wal_level", "SHOW work_mem") == ["replica", "4MB"]
+
+
 async def test_no_directory_is_opened_to_others_and_none_is_left_behind(data: Path) -> None:
     before = [parent.stat().st_mode for parent in data.parents]
     with Postgres(data, fsync=False) as server:

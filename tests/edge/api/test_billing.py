@@ -171,6 +171,7 @@ async def test_the_catalogue_is_public(app: Application) -> None:
 async def test_transactions_come_by_time_and_as_csv_over_many_pages(
     alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edge.api.billing_csv.FIRST", 1)
     monkeypatch.setattr("edge.api.billing_csv.PAGE", 2)
     for amount in (10, 25):
         await alice.http.post("/api/billing/topup", json={"amount_usd": amount})

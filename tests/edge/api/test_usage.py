@@ -3,10 +3,12 @@
 import csv
 import io
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from edge.api import usage_csv
+from edge.api.csv_text import NEWEST
 from kit.ids import IdFactory
 from kit.timestamps import to_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
@@ -297,6 +299,7 @@ async def test_sums_come_by_day_model_and_key(app: Application, alice: Person) -
 async def test_everything_comes_as_csv_also_over_many_pages(
     app: Application, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("edge.api.usage_csv.FIRST", 1)
     monkeypatch.setattr("edge.api.usage_csv.PAGE", 2)
     made = await three_days(app, alice)
     answer = await alice.http.get("/api/usage/export.csv")
@@ -325,6 +328,21 @@ async def test_everything_comes_as_csv_also_over_many_pages(
     }
     filtered = await alice.http.get("/api/usage/export.csv?status=cancelled")
     assert [row["id"] for row in csv.DictReader(io.StringIO(filtered.text))] == [made[2]]
+
+
+async def test_a_file_begins_with_a_short_page_and_none_of_its_pages_is_counted() -> None:
+    """The headers wait for the first one; what is not counted costs the same however much there is."""
+    asked: list[tuple[int, str]] = []
+
+    class Usage:
+        async def ListUsage(self, request: pb.ListUsageRequest) -> pb.ListUsageResponse:
+            asked.append((request.limit, request.before_request_id))
+            count = request.limit if len(asked) < 3 else 1
+            return pb.ListUsageResponse(records=[pb.UsageRecord(request_id=f"{len(asked)}")] * count)
+
+    pieces = [piece async for piece in usage_csv.lines(cast(Any, Usage()), "me", matching=pb.UsageFilter())]
+    assert [piece.count("\r\n") for piece in pieces] == [101, 1_000, 1]
+    assert asked == [(100, NEWEST), (1_000, "1"), (1_000, "2")]
 
 
 async def test_what_an_upstream_said_cannot_become_a_formula(app: Application, alice: Person) -> None:

@@ -1,11 +1,13 @@
 """The usage service on a database of its own, called over gRPC as its callers do, with a billing service beside it."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import grpc
@@ -13,7 +15,7 @@ import pytest
 
 from kit import client, server
 from kit.database import Database
-from kit.ids import IdFactory
+from kit.ids import IdFactory, lowest_id, uuid7
 from kit.secrets import Sealer, derive
 from kit.timestamps import to_proto
 from privaterouter.billing.v1 import billing_pb2
@@ -53,6 +55,11 @@ FROM usage.usage_records WHERE status <> 'open' GROUP BY 1, 2, 3, 4
 
 def make_id() -> str:
     return str(new_id())
+
+
+def id_at(moment: datetime) -> str:
+    """An id that was made then; of one millisecond they are in no order."""
+    return str(UUID(int=lowest_id(moment).int | uuid7(0, os.urandom).int))
 
 
 @dataclass

@@ -13,7 +13,7 @@ from kit.errors import RemoteError
 from kit.timestamps import from_proto, to_proto
 from privaterouter.usage.v1 import usage_pb2 as pb
 from services.usage import store
-from tests.services.usage.conftest import Usage, make_id
+from tests.services.usage.conftest import Usage, id_at, make_id
 
 DAY = datetime(2026, 5, 15, tzinfo=UTC)
 MODELS = ("privaterouter/fast", "privaterouter/embed")
@@ -35,8 +35,9 @@ async def fill(usage: Usage) -> list[pb.UsageRecord]:
             status=status,
             cost_nanos=0 if status == pb.USAGE_STATUS_ERROR else 16_000,
             start_time=to_proto(DAY + timedelta(hours=hour)),
+            request_id=id_at(DAY + timedelta(hours=hour, milliseconds=number)),
         )
-        for hour, model, key, status in product((0, 23, 24), MODELS, keys, STATUSES)
+        for number, (hour, model, key, status) in enumerate(product((0, 23, 24), MODELS, keys, STATUSES))
     ]
     await usage.send(*records, usage.record(account_id=make_id()), usage.open())
     return records
@@ -176,6 +177,7 @@ SELECT (jsonb_populate_record(record, jsonb_build_object(
     'account_id', CASE WHEN n % 2 = 0 THEN record.account_id ELSE gen_random_uuid() END,
     'start_time', record.start_time + n * interval '1 minute'))).*
 FROM usage.usage_records AS record, generate_series(1, 1000) AS n WHERE status = 'success'
+ON CONFLICT DO NOTHING
 """
 
 
