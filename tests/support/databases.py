@@ -38,6 +38,10 @@ class Cluster:
         """The migrator's DSN of a database."""
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
+    async def copy(self, template: str, name: str) -> None:
+        """Makes a database like another one, file by file: through the log, as is usual, takes twice as long."""
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+
     async def execute(self, statement: str) -> None:
         """Runs a statement outside any transaction, in the server's own database."""
         connection = await asyncpg.connect(self.url)
@@ -69,7 +73,7 @@ class Databases:
         """The migrator's DSN of a new database that is migrated for these services."""
         template = await self._cluster.template(services) if services else "template1"
         name = f"test_{next(_numbers)}"
-        await self._cluster.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        await self._cluster.copy(template, name)
         self._names.append(name)
         return self._cluster.url_of(name)
 
