@@ -133,17 +133,6 @@ def test_a_full_disk_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert "The disk is full: free some space and start again." in refused.stderr
 
 
-def test_a_part_that_dies_stops_the_rest_and_is_named_with_its_log(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "home", **NO_MODEL) as stack:
-        pids = descendants(stack.process.pid)
-        victim = next(pid for pid, line in command_lines(stack).items() if line.strip().endswith("-m services.billing"))
-        os.kill(victim, signal.SIGKILL)
-        assert stack.process.wait(60) == 1
-        assert f"billing was killed by SIGKILL. Its log: {stack.home.logs / 'billing.log'}" in stack.output()
-        assert not [pid for pid in pids if running(pid)]
-        assert not stack.home.places.exists()
-
-
 def test_a_stop_while_it_is_starting_leaves_nothing_running(tmp_path: Path) -> None:
     with started_stack(tmp_path / "home", **NO_MODEL) as stack:
         until(lambda: "Bringing the database up to date" in stack.output(), within_s=30)
@@ -153,11 +142,26 @@ def test_a_stop_while_it_is_starting_leaves_nothing_running(tmp_path: Path) -> N
         assert "Stopped." in stack.output()
 
 
-def test_a_stack_that_was_killed_can_be_started_again_at_once(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with running_stack(home, **NO_MODEL) as stack:
-        assert sign_up(stack, "survivor@example.com") == 201
-        stack.process.kill()
-        stack.process.wait()
-    with running_stack(home, **NO_MODEL) as stack:
-        assert sign_up(stack, "survivor@example.com") == 409
+@pytest.fixture(scope="module")
+def after_a_kill(stack: RunningStack) -> Iterator[RunningStack]:
+    """The same stack, killed and at once started again: nothing below can ask `stack` any more."""
+    assert sign_up(stack, "survivor@example.com") == 201
+    stack.process.kill()
+    stack.process.wait()
+    with running_stack(stack.home.root, **NO_MODEL) as again:
+        yield again
+
+
+def test_a_stack_that_was_killed_can_be_started_again_at_once(after_a_kill: RunningStack) -> None:
+    assert sign_up(after_a_kill, "survivor@example.com") == 409
+
+
+def test_a_part_that_dies_stops_the_rest_and_is_named_with_its_log(after_a_kill: RunningStack) -> None:
+    stack = after_a_kill
+    pids = descendants(stack.process.pid)
+    victim = next(pid for pid, line in command_lines(stack).items() if line.strip().endswith("-m services.billing"))
+    os.kill(victim, signal.SIGKILL)
+    assert stack.process.wait(60) == 1
+    assert f"billing was killed by SIGKILL. Its log: {stack.home.logs / 'billing.log'}" in stack.output()
+    assert not [pid for pid in pids if running(pid)]
+    assert not stack.home.places.exists()
