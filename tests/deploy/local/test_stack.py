@@ -5,12 +5,15 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from kit.money import parse_usd
 from tests.support.commands import PROGRAM
+from tests.support.customers import customer
 from tests.support.stack import (
     RunningStack,
     environment,
@@ -63,20 +66,30 @@ def sign_up(stack: RunningStack, email: str) -> int:
 @pytest.mark.timeout(300)
 def test_a_first_start_a_clean_stop_and_a_second_start_with_the_same_data(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with running_stack(home) as stack:
-        assert "all five chat names route to one small model" in stack.output().splitlines()[-1]
-        assert stack.home.places.stat().st_mode & 0o777 == 0o600
-        for url in (stack.places.api_url, stack.places.dashboard_url):
-            assert httpx.get(f"{url}/health").json() == {"status": "ok"}
-        assert resident_bytes(descendants(stack.process.pid)) < 2 * 1024**3
-        assert sign_up(stack, "kept@example.com") == 201
-        first, pids = stack.places, descendants(stack.process.pid)
-        assert stack.stop() == 0
-        assert not [pid for pid in pids if running(pid)]
-        assert not stack.home.places.exists()
-        assert not Path(first.sockets).exists()
-    with running_stack(home) as stack:
-        assert sign_up(stack, "kept@example.com") == 409
+    with ExitStack() as stays:
+        with running_stack(home) as stack:
+            assert "all five chat names route to one small model" in stack.output().splitlines()[-1]
+            assert stack.home.places.stat().st_mode & 0o777 == 0o600
+            for url in (stack.places.api_url, stack.places.dashboard_url):
+                assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+            assert resident_bytes(descendants(stack.process.pid)) < 2 * 1024**3
+            assert sign_up(stack, "kept@example.com") == 201
+            someone = stays.enter_context(customer(stack))
+            first, pids = stack.places, descendants(stack.process.pid)
+            request_id, cost = someone.ask()
+            # Stopped at once: what is under way is brought home first.
+            assert stack.stop() == 0
+            assert not [pid for pid in pids if running(pid)]
+            assert not stack.home.places.exists()
+            assert not Path(first.sockets).exists()
+        again = stays.enter_context(running_stack(home))
+        assert sign_up(again, "kept@example.com") == 409
+        someone.follow(again)
+        until(lambda: someone.balance_nanos() == 10**9 - cost)
+        found = someone.usage(request_id)
+        assert found
+        assert parse_usd(found["event"]["cost_usd"]) == cost
+        assert someone.ask()[1] > 0
 
 
 @pytest.fixture(scope="module")
