@@ -24,6 +24,10 @@ NODE := PATH="$(CURDIR)/$(BIN):$$PATH"
 NODE_SDK := tests/e2e/node/node_modules/.package-lock.json
 # The Chromium that tests/browser drives, and axe, which looks there for what keeps people out.
 CHROMIUM_PACKAGE := tests/browser/node/node_modules/.package-lock.json
+# What the tests find ready; it is made while mypy, which takes longest, keeps one core busy.
+FOR_TESTS := $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard
+CHECKS := types dashboard-check format lint imports proto-check
+SIDE_BY_SIDE = $(MAKE) --jobs=2 --output-sync=target AT_ONCE=yes
 # More arguments for pytest: make test PYTEST_FLAGS="-k ledger -x"
 PYTEST_FLAGS ?=
 
@@ -44,14 +48,16 @@ reset: .venv/.ready-embedded ## Delete the data of the embedded stack, after ask
 ##@ Check
 
 .PHONY: test
-test: check pytest ## Run every check and every test
+test: .venv/.ready-dev ## Run every check and every test
+	@$(SIDE_BY_SIDE) $(CHECKS) $(FOR_TESTS)
+	@$(MAKE) pytest
 
 .PHONY: check
 check: .venv/.ready-dev ## Run every check but the tests
-	@$(MAKE) --jobs=2 --output-sync=target AT_ONCE=yes types dashboard-check format lint imports proto-check
+	@$(SIDE_BY_SIDE) $(CHECKS)
 
 .PHONY: pytest
-pytest: .venv/.ready-dev $(NODE_SDK) $(CHROMIUM_PACKAGE) dashboard ## Run the tests: PYTEST_FLAGS="-k name -x"
+pytest: .venv/.ready-dev $(FOR_TESTS) ## Run the tests: PYTEST_FLAGS="-k name -x"
 	@echo "==> tests"
 	$(BIN)/python -m pytest -n auto $(PYTEST_FLAGS)
 

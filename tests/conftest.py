@@ -1,9 +1,10 @@
 """Real Postgres and Valkey for every test: one server of each per run and xdist worker, started when asked for."""
 
+import gc
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,14 @@ from tests.support.databases import Cluster, Databases
 # Folders whose tests share a stack that is slow to start.
 TOGETHER = ("browser", "cli", "e2e", "faults", "telemetry")
 
+# Files of these folders that go elsewhere: they have a stack of their own, or are as long as all the others together.
+APART = ("tests/browser/test_admin.py", "tests/browser/test_story.py", "tests/e2e/test_litellm.py")
+
 # What takes longest, the longest first: what is begun late keeps one worker busy when the others have nothing left.
 FIRST = (
-    "tests/e2e/",
+    "tests/browser/test_admin.py",
     "tests/browser/",
+    "tests/e2e/",
     "tests/cli/",
     "tests/deploy/local/test_stack.py",
     "tests/faults/",
@@ -47,17 +52,28 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
         folder = path.split("/")[1]
-        return folder if folder in TOGETHER else path
+        return folder if folder in TOGETHER and path not in APART else path
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: now and then a test waits."""
-    return (os.cpu_count() or 1) + 1
+    """Two more than there are cores: a test waits for a third of its time, for a start, a timer or a page."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
     """Tests that run side by side (`-n auto`) are spread like this, whatever `--dist` says."""
     return Together(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is made before the first test stays until the last, so garbage is not looked for there, then or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)

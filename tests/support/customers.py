@@ -6,6 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+import openai
 
 from kit.money import parse_usd
 from tests.support.stack import RunningStack
@@ -58,6 +59,14 @@ class Customer:
     def balance_nanos(self) -> int:
         """What `/api/billing/balance` says."""
         return parse_usd(self._get("/api/billing/balance")["balance_usd"])
+
+    def ask(self) -> tuple[str, int]:
+        """One answer that is not streamed: its id, and the nano-dollars that its header says it cost."""
+        with openai.OpenAI(base_url=self.v1, api_key=self.key, max_retries=0) as client:
+            answer = client.chat.completions.with_raw_response.create(
+                model="privaterouter/fast", messages=[{"role": "user", "content": "Hello"}], max_tokens=8
+            )
+        return answer.headers["x-request-id"], parse_usd(answer.headers["x-privaterouter-cost-usd"])
 
     def usage(self, request_id: str) -> dict[str, Any] | None:
         """The usage event of a call with its price lines; None where there is none (yet)."""

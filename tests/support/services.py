@@ -81,7 +81,7 @@ def seeded_database(
 ) -> Iterator[tuple[dict[str, str], str]]:
     """A new database for the four services: the environment that they need, with `settings`, and the migrator's DSN."""
     name = f"services_{os.getpid()}_{abs(hash(directory))}"
-    _in_a_thread(cluster.execute(f"CREATE DATABASE {name} TEMPLATE {_in_a_thread(cluster.template(_TEMPLATE))}"))
+    _in_a_thread(cluster.copy(_in_a_thread(cluster.template(_TEMPLATE)), name))
     url = cluster.url_of(name)
     environment = {
         "PATH": os.environ["PATH"],

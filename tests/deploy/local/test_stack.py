@@ -5,12 +5,15 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from kit.money import parse_usd
 from tests.support.commands import PROGRAM
+from tests.support.customers import customer
 from tests.support.stack import (
     RunningStack,
     environment,
@@ -63,20 +66,30 @@ def sign_up(stack: RunningStack, email: str) -> int:
 @pytest.mark.timeout(300)
 def test_a_first_start_a_clean_stop_and_a_second_start_with_the_same_data(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    with running_stack(home) as stack:
-        assert "all five chat names route to one small model" in stack.output().splitlines()[-1]
-        assert stack.home.places.stat().st_mode & 0o777 == 0o600
-        for url in (stack.places.api_url, stack.places.dashboard_url):
-            assert httpx.get(f"{url}/health").json() == {"status": "ok"}
-        assert resident_bytes(descendants(stack.process.pid)) < 2 * 1024**3
-        assert sign_up(stack, "kept@example.com") == 201
-        first, pids = stack.places, descendants(stack.process.pid)
-        assert stack.stop() == 0
-        assert not [pid for pid in pids if running(pid)]
-        assert not stack.home.places.exists()
-        assert not Path(first.sockets).exists()
-    with running_stack(home) as stack:
-        assert sign_up(stack, "kept@example.com") == 409
+    with ExitStack() as stays:
+        with running_stack(home) as stack:
+            assert "all five chat names route to one small model" in stack.output().splitlines()[-1]
+            assert stack.home.places.stat().st_mode & 0o777 == 0o600
+            for url in (stack.places.api_url, stack.places.dashboard_url):
+                assert httpx.get(f"{url}/health").json() == {"status": "ok"}
+            assert resident_bytes(descendants(stack.process.pid)) < 2 * 1024**3
+            assert sign_up(stack, "kept@example.com") == 201
+            someone = stays.enter_context(customer(stack))
+            first, pids = stack.places, descendants(stack.process.pid)
+            request_id, cost = someone.ask()
+            # Stopped at once: what is under way is brought home first.
+            assert stack.stop() == 0
+            assert not [pid for pid in pids if running(pid)]
+            assert not stack.home.places.exists()
+            assert not Path(first.sockets).exists()
+        again = stays.enter_context(running_stack(home))
+        assert sign_up(again, "kept@example.com") == 409
+        someone.follow(again)
+        until(lambda: someone.balance_nanos() == 10**9 - cost)
+        found = someone.usage(request_id)
+        assert found
+        assert parse_usd(found["event"]["cost_usd"]) == cost
+        assert someone.ask()[1] > 0
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +146,6 @@ def test_a_full_disk_is_said_with_what_to_do(tmp_path: Path) -> None:
     assert "The disk is full: free some space and start again." in refused.stderr
 
 
-def test_a_part_that_dies_stops_the_rest_and_is_named_with_its_log(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "home", **NO_MODEL) as stack:
-        pids = descendants(stack.process.pid)
-        victim = next(pid for pid, line in command_lines(stack).items() if line.strip().endswith("-m services.billing"))
-        os.kill(victim, signal.SIGKILL)
-        assert stack.process.wait(60) == 1
-        assert f"billing was killed by SIGKILL. Its log: {stack.home.logs / 'billing.log'}" in stack.output()
-        assert not [pid for pid in pids if running(pid)]
-        assert not stack.home.places.exists()
-
-
 def test_a_stop_while_it_is_starting_leaves_nothing_running(tmp_path: Path) -> None:
     with started_stack(tmp_path / "home", **NO_MODEL) as stack:
         until(lambda: "Bringing the database up to date" in stack.output(), within_s=30)
@@ -153,11 +155,26 @@ def test_a_stop_while_it_is_starting_leaves_nothing_running(tmp_path: Path) -> N
         assert "Stopped." in stack.output()
 
 
-def test_a_stack_that_was_killed_can_be_started_again_at_once(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with running_stack(home, **NO_MODEL) as stack:
-        assert sign_up(stack, "survivor@example.com") == 201
-        stack.process.kill()
-        stack.process.wait()
-    with running_stack(home, **NO_MODEL) as stack:
-        assert sign_up(stack, "survivor@example.com") == 409
+@pytest.fixture(scope="module")
+def after_a_kill(stack: RunningStack) -> Iterator[RunningStack]:
+    """The same stack, killed and at once started again: nothing below can ask `stack` any more."""
+    assert sign_up(stack, "survivor@example.com") == 201
+    stack.process.kill()
+    stack.process.wait()
+    with running_stack(stack.home.root, **NO_MODEL) as again:
+        yield again
+
+
+def test_a_stack_that_was_killed_can_be_started_again_at_once(after_a_kill: RunningStack) -> None:
+    assert sign_up(after_a_kill, "survivor@example.com") == 409
+
+
+def test_a_part_that_dies_stops_the_rest_and_is_named_with_its_log(after_a_kill: RunningStack) -> None:
+    stack = after_a_kill
+    pids = descendants(stack.process.pid)
+    victim = next(pid for pid, line in command_lines(stack).items() if line.strip().endswith("-m services.billing"))
+    os.kill(victim, signal.SIGKILL)
+    assert stack.process.wait(60) == 1
+    assert f"billing was killed by SIGKILL. Its log: {stack.home.logs / 'billing.log'}" in stack.output()
+    assert not [pid for pid in pids if running(pid)]
+    assert not stack.home.places.exists()
