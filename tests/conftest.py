@@ -20,14 +20,10 @@ from tests.support.databases import Cluster, Databases
 # Folders whose tests share a stack that is slow to start.
 TOGETHER = ("browser", "cli", "e2e", "faults", "telemetry")
 
-# Files of these folders that go elsewhere: they have a stack of their own, or are as long as all the others together.
-APART = ("tests/browser/test_admin.py", "tests/browser/test_story.py", "tests/e2e/test_litellm.py")
-
 # What takes longest, the longest first: what is begun late keeps one worker busy when the others have nothing left.
 FIRST = (
-    "tests/browser/test_admin.py",
-    "tests/browser/",
     "tests/e2e/",
+    "tests/browser/",
     "tests/cli/",
     "tests/deploy/local/test_stack.py",
     "tests/faults/",
@@ -52,7 +48,7 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
         folder = path.split("/")[1]
-        return folder if folder in TOGETHER and path not in APART else path
+        return folder if folder in TOGETHER else path
 
 
 def pytest_xdist_auto_num_workers() -> int:
