@@ -52,8 +52,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: a test waits for a third of its time, for a start, a timer or a page."""
-    return (os.cpu_count() or 1) + 2
+    """One more than there are cores: now and then a test waits. With two more, pages and starts run into time-outs."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
