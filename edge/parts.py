@@ -82,6 +82,8 @@ async def built(settings: EdgeSettings, *, clock: Clock = utc_now) -> AsyncItera
         stack.push_async_callback(bus.close)
         buckets = Buckets(settings.redis_url)
         stack.push_async_callback(buckets.close)
+        # So that the first request finds a connection, and Valkey the script.
+        await buckets.take()
         upstream = make_client(settings.upstream_client)
         stack.push_async_callback(upstream.close)
         money = MoneyPath(
