@@ -17,7 +17,7 @@ from tests.support.processes import fake_upstream
 from tests.support.stack import RunningStack, running_stack
 
 # The machine may be busy; a test that is going to pass does not wait for it.
-PATIENCE_MS = 15_000
+PATIENCE_MS = 60_000
 # The first test of a run waits for the build of the dashboard and the start of the stack.
 WITHIN_S = 300
 

@@ -85,6 +85,11 @@ def test_the_same_requests_get_the_same_answers_in_valkey_and_in_the_process(
     asyncio.run(compare(valkey, steps))
 
 
+def is_nearly_enough(limit: Limit, level: int) -> bool:
+    """Whether a limit will allow in a minute what it refuses now."""
+    return isinstance(limit, Bucket) and 0 < limit.cost_us - (limit.full_us - level) < 60_000_000
+
+
 async def compare(url: str, steps: list[tuple[str, Any, int]]) -> None:
     buckets, local, prefix = Buckets(url), LocalLimits(lambda: 0), uuid4().hex
 
@@ -99,6 +104,9 @@ async def compare(url: str, steps: list[tuple[str, Any, int]]) -> None:
                 limits = [limit(number, amount) for number in what]
                 here = local.take(limits, str(place))
                 there = await buckets.take(*limits, member=str(place))
+                if there.allowed and any(map(is_nearly_enough, limits, here.levels)):
+                    # Time stands still here, and goes on there.
+                    return
                 assert here.allowed == there.allowed
                 assert there.levels == pytest.approx(here.levels, abs=60_000_000)
             elif kind == "give":

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -120,6 +121,16 @@ async def test_silence_ends_the_connection_for_all_who_wait() -> None:
         answers = await asyncio.gather(run(valkey, 1), run(valkey, 2))
         assert all(isinstance(each, ValkeyError) and "no answer within" in str(each) for each in answers)
         await asyncio.wait_for(gone.wait(), PATIENCE_S)
+
+
+async def test_an_answer_that_came_while_the_loop_stood_still_counts(redis_url: str) -> None:
+    valkey = Valkey(redis_url, timeout_s=0.2)
+    assert await run(valkey, 1) == [1]
+    asking = [asyncio.create_task(run(valkey, number)) for number in range(3)]
+    await asyncio.sleep(0)
+    time.sleep(0.5)
+    assert await asyncio.gather(*asking) == [[0], [1], [2]]
+    await valkey.close()
 
 
 @pytest.mark.parametrize(
