@@ -69,8 +69,18 @@ class Ours:
         key = self.payer.new_key(rpm_limit=1)
         body = {"model": MODEL, "max_tokens": 64, "messages": [{"role": "user", "content": "Hello"}]}
         url = f"{self.payer.v1}/chat/completions"
+        before = self.books()
         httpx.post(url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=20).raise_for_status()
+        self._await_charge(before)
         return self.with_key(key)
+
+    def _await_charge(self, before: Books) -> None:
+        """Until the one request since then is in the ledger, so that no later comparison finds it."""
+        give_up_s = time.monotonic() + SETTLED_WITHIN_S
+        while self.books().charges == before.charges:
+            if time.monotonic() > give_up_s:
+                raise BooksDiffer("a request was not charged")
+            time.sleep(0.05)
 
     def books(self) -> Books:
         """The payer's sums now."""
