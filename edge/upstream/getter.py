@@ -7,7 +7,7 @@ from typing import Final, Protocol
 
 from edge.upstream.client import Broken, Unreachable
 from edge.upstream.connection import Connection
-from edge.upstream.sites import Site, Tls, split
+from edge.upstream.sites import Site, Tls, request_head, split
 
 TIMEOUT_S: Final = 5.0
 MAX_BYTES: Final = 4 * 1024 * 1024
@@ -64,7 +64,7 @@ class Getter:
 
     async def _ask(self, url: str, headers: Mapping[str, str]) -> Got:
         site, start = self._target(url)
-        head = _head(start, {**_HEADERS, **headers})
+        head = request_head(start, {**_HEADERS, **headers})
         loop = asyncio.get_running_loop()
         connection = await site.connect(lambda: Connection(self._lost, loop), timeout_s=self._timeout_s)
         if not connection.is_open:
@@ -88,26 +88,16 @@ class Getter:
 
     def _target(self, url: str) -> tuple[Site, str]:
         """The server of a URL, and how a request for it begins. Unreachable where it is none."""
-        address, start = split(url)
+        address, start = split(url, "GET")
         site = self._sites.get(address)
         if site is None:
             scheme, host, port = address
             if len(self._sites) >= _MAX_SITES:
                 self._sites.clear()
             site = self._sites[address] = Site(host, port, tls=self._tls if scheme == "https" else None)
-        return site, f"GET{start.removeprefix('POST')}"
+        return site, start
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)
         if not self._open:
             self._none_open.set()
-
-
-def _head(start: str, headers: Mapping[str, str]) -> bytes:
-    """A request's head. Unreachable where a header would be more than one."""
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    text = f"{start}{''.join(lines)}\r\n"
-    ends = len(lines) + 3
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
-        raise Unreachable("a header that cannot be sent")
-    return text.encode()

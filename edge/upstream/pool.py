@@ -11,7 +11,7 @@ from typing import Final, Never
 
 from edge.upstream.client import MAX_CONNECTIONS, Broken, Unreachable, show_connections
 from edge.upstream.connection import Connection
-from edge.upstream.sites import Site, Tls, split
+from edge.upstream.sites import Site, Tls, request_head, split
 
 _SWEEP_S: Final = 1.0
 _MAX_URLS: Final = 1024
@@ -89,7 +89,7 @@ class Pool:
     ) -> Answer:
         """As Client says."""
         site, start = self._targets.get(url) or self._target(url)
-        head = _head(start, headers, len(body))
+        head = request_head(start, headers, f"content-length: {len(body)}\r\n")
         await self._turns.acquire()
         self._used += 1
         try:
@@ -120,7 +120,7 @@ class Pool:
 
     def _target(self, url: str) -> tuple[Site, str]:
         """Reads a URL that is new. Unreachable where it is none."""
-        address, start = split(url)
+        address, start = split(url, "POST")
         site = self._sites.get(address)
         if site is None:
             scheme, host, port = address
@@ -187,13 +187,3 @@ class Pool:
 
     def _count_idle(self) -> int:
         return sum(len(site.idle) for site in tuple(self._sites.values()))
-
-
-def _head(start: str, headers: Mapping[str, str], size: int) -> bytes:
-    """A request's head. Unreachable where a header would be more than one."""
-    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
-    text = f"{start}{''.join(lines)}content-length: {size}\r\n\r\n"
-    ends = len(lines) + 4
-    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
-        raise Unreachable("a header that cannot be sent")
-    return text.encode()

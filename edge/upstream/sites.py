@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, cast
 from urllib.parse import quote, urlsplit
 
@@ -21,7 +21,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _IN_PATHS: Final = "/%:@!$&'()*+,;=~-._"
 
 
-def split(url: str) -> tuple[tuple[str, str, int], str]:
+def split(url: str, method: str) -> tuple[tuple[str, str, int], str]:
     """Scheme, host and port of a URL, and how a request to it begins. Unreachable where it is none."""
     try:
         parts = urlsplit(url)
@@ -36,8 +36,18 @@ def split(url: str) -> tuple[tuple[str, str, int], str]:
     path = quote(parts.path or "/", safe=_IN_PATHS) + (
         f"?{quote(parts.query, safe=_IN_PATHS + '?')}" * bool(parts.query)
     )
-    start = f"POST {path} HTTP/1.1\r\nhost: {shown}\r\n"
+    start = f"{method} {path} HTTP/1.1\r\nhost: {shown}\r\n"
     return (parts.scheme, host, port), start
+
+
+def request_head(start: str, headers: Mapping[str, str], more: str = "") -> bytes:
+    """A request's head, `more` being a line of our own. Unreachable where a header would be more than one."""
+    lines = [f"{name}: {value}\r\n" for name, value in headers.items()]
+    text = f"{start}{''.join(lines)}{more}\r\n"
+    ends = len(lines) + bool(more) + 3
+    if text.count("\n") != ends or text.count("\r") != ends or "\0" in text:
+        raise Unreachable("a header that cannot be sent")
+    return text.encode()
 
 
 class Tls:
