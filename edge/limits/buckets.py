@@ -74,7 +74,7 @@ class Buckets:
         self._renew_s = renew_s
         self._now_us = now_us
         self._local = LocalLimits(now_us)
-        self._refused = Refused()
+        self._refused = Refused(now_us)
         self._waiting: deque[_Request] = deque()
         self._changes: deque[_Change] = deque(maxlen=MAX_CHANGES)
         self._calls = 0
@@ -90,7 +90,7 @@ class Buckets:
         `member` is what holds slots until `free` is called for it; needed where there are any.
         EdgeError service_unavailable where too many wait already.
         """
-        known = self._refused.find(limits, self._now_us())
+        known = self._refused.find(limits)
         if known is not None:
             return known
         if len(self._waiting) >= MAX_WAITING:
@@ -111,7 +111,7 @@ class Buckets:
     def give(self, bucket: Bucket, used: int) -> None:
         """Gives back what was taken from a bucket beyond `used` tokens, or takes what it was short of them. Soon."""
         back_us = bucket.back_us(used)
-        if self._probe is not None:
+        if self._is_away:
             self._local.give(bucket, back_us)
         elif back_us:
             self._later(_Change(bucket.name, "give", back_us, bucket.full_us))

@@ -1,6 +1,6 @@
 """Remembers for a moment which buckets are empty, so that whoever keeps knocking is refused without asking Valkey."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from edge.limits.levels import Bucket, Limit, Taken
@@ -20,7 +20,8 @@ class _Refused(NamedTuple):
 class Refused:
     """Of buckets that nothing is given back to: they allow a request no earlier than they said."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_us: Callable[[], int]) -> None:
+        self._now_us = now_us
         self._by_name: dict[str, _Refused] = {}
 
     def note(self, limits: tuple[Limit, ...], taken: Taken, at_us: int) -> None:
@@ -35,10 +36,11 @@ class Refused:
                     self._by_name[limit.name] = _Refused(limits, taken, at_us, until_us)
                     return
 
-    def find(self, limits: Sequence[Limit], now_us: int) -> Taken | None:
+    def find(self, limits: Sequence[Limit]) -> Taken | None:
         """The refusal of a request with such limits, as it would be now; None: it has to be asked for."""
         if not self._by_name:
             return None
+        now_us = self._now_us()
         for limit in limits:
             known = self._by_name.get(limit.name)
             if known is None:

@@ -156,7 +156,7 @@ class Counter:
 
     def add(self, choice: Choice) -> None:
         """Counts one delta, or one whole answer."""
-        added = _said_by(choice)
+        added = said_by(choice)
         if not added:
             return
         size = len(added) if added.isascii() else len(added.encode("utf-8", "surrogatepass"))
@@ -187,7 +187,7 @@ class Counter:
         return 4 * output_tokens < 3 * least
 
 
-def _said_by(choice: Choice) -> str:
+def said_by(choice: Choice) -> str:
     """Everything in it that an upstream counts as output."""
     said = choice.text or ""
     if choice.delta is not None:

@@ -44,7 +44,7 @@ def judge_piece(
 ) -> Ending | None:
     """The Ending where a piece ends the stream (an empty one always does); what the client gets of it goes to `out`."""
     repeats = outgoing.translator.repeats
-    for _ in range(_LOOKS if repeats is not None and piece else 0):
+    for _ in range(_LOOKS if piece else 0):
         if repeats is None or not repeats.is_hopeful:
             break
         rest = _pass_repeats(exchange, outgoing, repeats, reader=reader, piece=piece, out=out)

@@ -5,7 +5,7 @@ Looking at all events of a piece at once costs what reading one of them costs, w
 
 from typing import NamedTuple
 
-from edge.v1.answers import Choice, Chunk
+from edge.v1.answers import Chunk, said_by
 from edge.v1.sse import Event
 
 _TRIES = 4
@@ -63,7 +63,7 @@ class Repeats:
         self._begin, self._end = theirs
         # The same bytes twice would be memory of each open stream.
         self._our_begin, self._our_end = (
-            theirs if ours == theirs else (ours[0], theirs[1] if ours[1] == theirs[1] else ours[1])
+            their if their == our else our for their, our in zip(theirs, ours, strict=True)
         )
 
     @property
@@ -135,13 +135,5 @@ def _only_text(chunk: Chunk) -> str:
     if not chunk.choices or len(chunk.choices) != 1 or chunk.has_usage or chunk.has_error:
         return ""
     choice = chunk.choices[0]
-    if choice.finish_reason is not None or choice.message is not None:
-        return ""
-    return _of_delta(choice) if choice.delta is not None else choice.text or ""
-
-
-def _of_delta(choice: Choice) -> str:
-    delta = choice.delta
-    if delta is None or choice.text or delta.refusal or delta.reasoning_content or delta.reasoning:
-        return ""
-    return "" if delta.tool_calls or delta.function_call else delta.content or ""
+    text = (choice.delta.content if choice.delta is not None else choice.text) or ""
+    return text if choice.finish_reason is None and said_by(choice) == text else ""

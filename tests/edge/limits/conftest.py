@@ -1,13 +1,5 @@
 """Every test of this folder runs on asyncio's loop and on the one that serves."""
 
-import asyncio
-from collections.abc import Callable, Mapping
+from tests.support.loops import pytest_asyncio_loop_factories
 
-import pytest
-import uvloop
-
-
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+__all__ = ["pytest_asyncio_loop_factories"]
